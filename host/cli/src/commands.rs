@@ -1,0 +1,6 @@
+//! The verbs, one file each: its flags, and what it does with them.
+
+pub mod build;
+pub mod cache;
+pub mod doctor;
+pub mod start;

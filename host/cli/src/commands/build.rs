@@ -1,0 +1,128 @@
+//! `nodeos build`: everything up to files that boot.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use nodeos_build::assemble::Output;
+use nodeos_build::cache::State;
+use nodeos_build::context::Context;
+use nodeos_build::recipe::{Flavor, Recipe, RootKind};
+use serde_json::{Value, json};
+
+use crate::arguments::{Global, Selection};
+use crate::environment;
+use crate::interrupt::Interrupt;
+use crate::output::errors::Failure;
+use crate::output::streams::Streams;
+use crate::output::{size, table};
+
+/// Build the operating system
+///
+/// Fetches what it is made of, compiles the kernel and the system programs, and puts them together. What was built before
+/// comes from the cache. The folder and the files in it are printed.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Print what was built as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+/// Builds, and prints what came out.
+pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Result<(), Failure> {
+    let interrupt = Interrupt::watch()?;
+    let context = environment::context(global, streams, &interrupt.flag)?;
+    let before = if arguments.json {
+        entries(&context)?
+    } else {
+        HashMap::new()
+    };
+    let recipe = arguments
+        .selection
+        .recipe(Flavor::Mainframe, RootKind::Pmem);
+    let started = Instant::now();
+    let output = environment::build(&context, &interrupt, &recipe, &arguments.selection.out)?;
+    if arguments.json {
+        let time = started.elapsed();
+        let mut made = entries(&context)?;
+        made.retain(|key, _| !before.contains_key(key));
+        streams.print_json(&as_json(
+            &recipe,
+            &output,
+            made.into_values().collect(),
+            time,
+        ))?;
+    } else {
+        streams.print(&as_text(&output))?;
+    }
+    Ok(())
+}
+
+/// What lies complete in the cache: what is there afterwards and was not before, this build has made.
+fn entries(context: &Context) -> Result<HashMap<String, String>, Failure> {
+    let complete = context
+        .cache
+        .list()?
+        .into_iter()
+        .filter(|entry| entry.state == State::Complete);
+    Ok(complete
+        .map(|entry| {
+            (
+                format!("{} {}", entry.kind, entry.key.as_str()),
+                entry.label,
+            )
+        })
+        .collect())
+}
+
+fn files(output: &Output) -> [(&Path, u64); 2] {
+    [
+        (output.kernel.as_path(), output.kernel_bytes),
+        (output.system.as_path(), output.system_bytes),
+    ]
+}
+
+fn as_text(output: &Output) -> String {
+    let name = |path: &Path| {
+        path.file_name()
+            .unwrap_or(path.as_os_str())
+            .to_string_lossy()
+            .into_owned()
+    };
+    let rows: Vec<Vec<String>> = files(output)
+        .iter()
+        .map(|(path, bytes)| vec![format!("  {}", name(path)), size::bytes(*bytes)])
+        .collect();
+    let script = name(&output.run_script);
+    format!(
+        "{}\n{}  {script}\n",
+        output.dir.display(),
+        table::render(&[false, true], &rows)
+    )
+}
+
+fn as_json(recipe: &Recipe, output: &Output, mut made: Vec<String>, time: Duration) -> Value {
+    made.sort();
+    let files: Vec<Value> = files(output)
+        .iter()
+        .map(|(path, bytes)| json!({ "path": path, "bytes": bytes }))
+        .collect();
+    json!({
+        "folder": output.dir,
+        "files": files,
+        "runScript": output.run_script,
+        "layer": recipe.layer.to_string(),
+        "flavor": recipe.flavor.to_string(),
+        "arch": recipe.arch.to_string(),
+        "libc": recipe.libc.to_string(),
+        "format": recipe.format.to_string(),
+        "root": recipe.root.to_string(),
+        "kernelRelease": output.kernel_release,
+        "inputs": output.inputs,
+        "made": made,
+        "seconds": time.as_secs_f64(),
+    })
+}

@@ -1,0 +1,252 @@
+//! `nodeos start`: builds what is missing and boots it, the terminal being the machine's console.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+
+use clap::Args;
+use nodeos_build::assemble;
+use nodeos_build::recipe::{Recipe, RootKind};
+use nodeos_spec::cmdline;
+use nodeos_vm::machine::{ConsoleTo, Machine, OnReboot, PortForward, Screen};
+use serde_json::json;
+use thiserror::Error;
+
+use crate::arguments::{Global, Selection};
+use crate::chart::draw::{Ink, draw};
+use crate::chart::measure::measure;
+use crate::exit::Exit;
+use crate::host_vm::{HostVm, check_ports};
+use crate::interrupt::{Interrupt, InterruptedError};
+use crate::memory::Memory;
+use crate::output::errors::Failure;
+use crate::output::quote;
+use crate::output::streams::Streams;
+use crate::plan::{self, Display};
+use crate::{environment, foreground, port};
+
+/// Boot the operating system, building first what is not built yet
+///
+/// This terminal is the machine's console. Ctrl-C goes to the machine; Ctrl-A X ends it at once, and Ctrl-A H lists QEMU's
+/// other keys. Leaving the Node.js prompt powers the machine off.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Print the command that would boot the machine, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Boot once to the prompt, and show where the time went
+    #[arg(long, conflicts_with_all = ["dry_run", "display"])]
+    pub chart: bool,
+    /// Print the chart as JSON
+    #[arg(long, requires = "chart")]
+    pub json: bool,
+    #[command(flatten)]
+    pub selection: Selection,
+    #[command(flatten)]
+    pub machine: MachineArguments,
+}
+
+/// What kind of machine to boot it on.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The machine")]
+pub struct MachineArguments {
+    /// Give the machine this much memory: 256M, 1G, or a number of MiB
+    #[arg(long, value_name = "SIZE", default_value = "256M")]
+    pub memory: Memory,
+    /// Give the machine this many processors
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=255))]
+    pub cpus: u32,
+    /// Pass connections to this host's port HOST on to the machine's port GUEST
+    ///
+    /// TCP, from this host only. Can be given several times.
+    #[arg(long = "port", value_name = "HOST:GUEST", value_parser = port::parse)]
+    pub ports: Vec<PortForward>,
+    /// Open a window with the machine's screen and keyboard, which are then its console
+    #[arg(long)]
+    pub display: bool,
+    /// Add words to the kernel's command line
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    pub append: Vec<String>,
+    /// Pass these on to QEMU as they are
+    #[arg(last = true, value_name = "QEMU ARGS")]
+    pub qemu: Vec<OsString>,
+}
+
+/// Where the kernel and the system lie, built or to be.
+struct Files {
+    kernel: PathBuf,
+    system: PathBuf,
+    system_bytes: u64,
+}
+
+/// QEMU did not end as it does when a machine powers off.
+#[derive(Debug, Error)]
+#[error("the machine ended with {how}")]
+struct MachineFailedError {
+    how: String,
+}
+
+/// A signal told us to end, and we ended the machine.
+#[derive(Debug, Error)]
+#[error("the machine was ended, as a signal asked for")]
+struct ToldToEndError;
+
+/// Builds, composes the machine, and gives it the terminal.
+pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Result<(), Failure> {
+    let flags = &arguments.machine;
+    let display = if flags.display {
+        Display::Window
+    } else {
+        Display::None
+    };
+    let flavor = plan::flavor(arguments.selection.flavor, display)?;
+    plan::ports(&flags.ports)?;
+    if !arguments.dry_run {
+        check_ports(&flags.ports)?;
+    }
+    let cache = environment::cache_root()?;
+    let host = HostVm::examine(&cache)?;
+    let (root, note) = plan::root(arguments.selection.root, host.pmem)?;
+    for note in host.note.as_deref().into_iter().chain(note) {
+        streams.err.line(&format!("note: {note}"));
+    }
+    let recipe = arguments.selection.recipe(flavor, root);
+    if arguments.dry_run {
+        let machine = machine(
+            arguments,
+            &recipe,
+            &host,
+            planned(&recipe, arguments, streams),
+        );
+        let mut line = quote::command_line(machine.argv());
+        line.push("\n");
+        return Ok(streams.print_bytes(line.as_encoded_bytes())?);
+    }
+    let files = build(arguments, global, &recipe, streams)?;
+    let machine = machine(arguments, &recipe, &host, files);
+    if arguments.chart {
+        chart(arguments, &machine, streams)
+    } else {
+        boot(&machine, global, streams)
+    }
+}
+
+/// Builds what is missing. Ctrl-C cancels until this returns, and belongs to the machine afterwards.
+fn build(
+    arguments: &Arguments,
+    global: &Global,
+    recipe: &Recipe,
+    streams: &Streams,
+) -> Result<Files, Failure> {
+    let interrupt = Interrupt::watch()?;
+    let context = environment::context(global, streams, &interrupt.flag)?;
+    let output = environment::build(&context, &interrupt, recipe, &arguments.selection.out)?;
+    if recipe.root == RootKind::Initramfs {
+        plan::initramfs_memory(
+            arguments.machine.memory,
+            output.system_bytes,
+            output.unpacked_bytes,
+        )?;
+    }
+    if interrupt.was_signalled() {
+        return Err(InterruptedError.into());
+    }
+    Ok(Files {
+        kernel: output.kernel,
+        system: output.system,
+        system_bytes: output.system_bytes,
+    })
+}
+
+/// Where the files will be, and what the system's size is if it is there.
+fn planned(recipe: &Recipe, arguments: &Arguments, streams: &Streams) -> Files {
+    let paths = assemble::output_paths(recipe, &arguments.selection.out);
+    let system_bytes = paths.system.metadata().map_or(0, |metadata| metadata.len());
+    if recipe.root == RootKind::Pmem && system_bytes == 0 {
+        streams.err.line(&format!(
+            "note: {} is not built yet: size=0 stands for its size",
+            paths.system.display()
+        ));
+    }
+    Files {
+        kernel: paths.kernel,
+        system: paths.system,
+        system_bytes,
+    }
+}
+
+fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) -> Machine {
+    let flags = &arguments.machine;
+    let mut append: Vec<String> = flags
+        .append
+        .iter()
+        .flat_map(|words| cmdline::words(words))
+        .map(str::to_owned)
+        .collect();
+    if arguments.chart {
+        append.push(cmdline::CHART.to_owned());
+    }
+    Machine {
+        accel: host.accel,
+        memory_mib: flags.memory.mib,
+        cpus: flags.cpus,
+        kernel: files.kernel,
+        root: plan::machine_root(recipe.root, &files.system, files.system_bytes),
+        append,
+        ports: flags.ports.clone(),
+        console: if arguments.chart {
+            ConsoleTo::Pipes
+        } else {
+            ConsoleTo::Terminal
+        },
+        screen: if flags.display {
+            Screen::Window
+        } else {
+            Screen::None
+        },
+        channels: Vec::new(),
+        qmp_socket: None,
+        on_reboot: if arguments.chart {
+            OnReboot::Exit
+        } else {
+            OnReboot::Restart
+        },
+        term: host.term.clone(),
+        console_size: host.console_size,
+        extra: flags.qemu.clone(),
+    }
+}
+
+/// Gives the machine the terminal until it powers off.
+fn boot(machine: &Machine, global: &Global, streams: &Streams) -> Result<(), Failure> {
+    let argv = machine.argv();
+    if global.verbose {
+        let line = quote::command_line(&argv);
+        streams.err.line(&format!("+ {}", line.to_string_lossy()));
+    }
+    let (program, words) = argv
+        .split_first()
+        .expect("a command line begins with its program");
+    let ended = foreground::run(Command::new(program).args(words))?;
+    if ended.by_us {
+        Err(Failure::new(ToldToEndError).exit(Exit::Interrupted))
+    } else if ended.status.success() {
+        Ok(())
+    } else {
+        Err(Failure::new(MachineFailedError {
+            how: foreground::describe(ended.status),
+        }))
+    }
+}
+
+/// Boots once with a stop watch, and shows the parts.
+fn chart(arguments: &Arguments, machine: &Machine, streams: &mut Streams) -> Result<(), Failure> {
+    let parts = measure(machine).map_err(Failure::new)?.parts();
+    if arguments.json {
+        streams.print_json(&json!({ "parts": parts, "totalSeconds": parts.total_seconds(), "accelerator": machine.accel }))?;
+        return Ok(());
+    }
+    let variables = ["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).ok());
+    let ink = Ink::of_locale([0, 1, 2].map(|index| variables[index].as_deref()));
+    Ok(streams.print(&draw(&parts, ink))?)
+}

@@ -1,0 +1,71 @@
+//! The command line of NodeOS, as a library: `main` hands over arguments and streams, tests do the same.
+//!
+//! It owns what is typed, shown and asked of the terminal. What is built is `nodeos-build`'s, what runs `nodeos-vm`'s.
+
+#![forbid(unsafe_code)]
+
+pub mod arguments;
+pub mod chart;
+pub mod checks;
+pub mod commands;
+pub mod environment;
+pub mod exit;
+pub mod foreground;
+pub mod host_vm;
+pub mod interrupt;
+pub mod memory;
+pub mod output;
+pub mod plan;
+pub mod port;
+pub mod source;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use crate::arguments::{Cli, Verb};
+use crate::exit::Exit;
+use crate::output::errors::Failure;
+use crate::output::streams::Streams;
+
+/// Runs one command line, the program's name first. Everything it has to say stands in the streams and the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, mut streams: Streams) -> Exit {
+    let ended = match Cli::try_parse_from(arguments) {
+        Ok(cli) => dispatch(&cli, &mut streams),
+        Err(error) => return not_a_command(&error, &mut streams),
+    };
+    match ended {
+        Ok(()) => Exit::Done,
+        Err(failure) => report(&failure, &streams),
+    }
+}
+
+fn dispatch(cli: &Cli, streams: &mut Streams) -> Result<(), Failure> {
+    match &cli.verb {
+        Verb::Build(arguments) => commands::build::run(arguments, &cli.global, streams),
+        Verb::Start(arguments) => commands::start::run(arguments, &cli.global, streams),
+        Verb::Doctor(arguments) => commands::doctor::run(arguments, streams),
+        Verb::Cache(arguments) => commands::cache::run(arguments, streams),
+    }
+}
+
+/// Help and version are results; anything else that clap has to say is a usage error.
+fn not_a_command(error: &clap::Error, streams: &mut Streams) -> Exit {
+    let text = error.render().to_string();
+    if error.use_stderr() {
+        streams.err.line(text.trim_end());
+        return Exit::Usage;
+    }
+    match streams.print(&text) {
+        Ok(()) => Exit::Done,
+        Err(error) => report(&error.into(), streams),
+    }
+}
+
+fn report(failure: &Failure, streams: &Streams) -> Exit {
+    if failure.is_closed_pipe() {
+        return Exit::Done;
+    }
+    streams.err.line(&failure.report());
+    failure.exit
+}

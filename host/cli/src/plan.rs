@@ -1,0 +1,198 @@
+//! From what was asked for and what this host has to the machine that will be started. Pure: nothing here runs anything.
+
+use std::path::{Path, PathBuf};
+
+use nodeos_build::recipe::{Flavor, RootKind};
+use nodeos_vm::machine::{PortForward, Root};
+use thiserror::Error;
+
+use crate::memory::{self, Memory};
+
+/// Why there is no machine that does what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PlanError {
+    #[error("a mainframe has no screen to display")]
+    NoScreen,
+    #[error("port {host} of this host was given twice")]
+    PortTwice { host: u16 },
+    #[error("this QEMU has no virtio-pmem device, which --root pmem needs")]
+    NoPmem,
+    #[error(
+        "{given_mib} MiB of memory are too little for an initramfs of this size: it needs at least {needed_mib} MiB"
+    )]
+    InitramfsMemory { given_mib: u32, needed_mib: u64 },
+}
+
+impl PlanError {
+    /// What the user can do.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            PlanError::NoScreen => "leave --flavor away, or give --flavor workstation".to_owned(),
+            PlanError::PortTwice { .. } => {
+                "give each --port another number before the colon".to_owned()
+            }
+            PlanError::NoPmem => "leave --root away, or give --root disk".to_owned(),
+            PlanError::InitramfsMemory { needed_mib, .. } => {
+                format!("give --memory {needed_mib}M, or --root pmem, whose image takes no memory")
+            }
+        })
+    }
+
+    /// True where the command line contradicts itself, whatever the host has.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, PlanError::NoScreen | PlanError::PortTwice { .. })
+    }
+}
+
+/// Whether a window with the machine's screen was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Display {
+    Window,
+    None,
+}
+
+/// The flavor to build where none was named: a display needs a kernel that draws on it.
+pub fn flavor(given: Option<Flavor>, display: Display) -> Result<Flavor, PlanError> {
+    match (given, display) {
+        (Some(Flavor::Mainframe), Display::Window) => Err(PlanError::NoScreen),
+        (Some(flavor), _) => Ok(flavor),
+        (None, Display::Window) => Ok(Flavor::Workstation),
+        (None, Display::None) => Ok(Flavor::Mainframe),
+    }
+}
+
+/// Whether this host's QEMU can map an image from memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pmem {
+    Has,
+    HasNot,
+}
+
+/// The root to build where none was named, and what to tell the user about it.
+pub fn root(
+    given: Option<RootKind>,
+    pmem: Pmem,
+) -> Result<(RootKind, Option<&'static str>), PlanError> {
+    match (given, pmem) {
+        (Some(RootKind::Pmem), Pmem::HasNot) => Err(PlanError::NoPmem),
+        (Some(root), _) => Ok((root, None)),
+        (None, Pmem::Has) => Ok((RootKind::Pmem, None)),
+        (None, Pmem::HasNot) => Ok((
+            RootKind::Disk,
+            Some("this QEMU has no virtio-pmem: the system is a disk, which takes more memory"),
+        )),
+    }
+}
+
+/// Refuses a port of the host that is given twice.
+pub fn ports(ports: &[PortForward]) -> Result<(), PlanError> {
+    for (index, port) in ports.iter().enumerate() {
+        if ports[..index]
+            .iter()
+            .any(|earlier| earlier.host == port.host)
+        {
+            return Err(PlanError::PortTwice { host: port.host });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses memory into which the archive and its contents do not fit, before the kernel runs out of it half way.
+pub fn initramfs_memory(
+    memory: Memory,
+    archive_bytes: u64,
+    unpacked_bytes: u64,
+) -> Result<(), PlanError> {
+    let needed_mib = memory::needed_for_initramfs(archive_bytes, unpacked_bytes);
+    if u64::from(memory.mib) < needed_mib {
+        return Err(PlanError::InitramfsMemory {
+            given_mib: memory.mib,
+            needed_mib,
+        });
+    }
+    Ok(())
+}
+
+/// How the system image reaches the machine.
+pub fn machine_root(kind: RootKind, system: &Path, system_bytes: u64) -> Root {
+    let image = PathBuf::from(system);
+    match kind {
+        RootKind::Pmem => Root::Pmem {
+            image,
+            size: system_bytes,
+        },
+        RootKind::Disk => Root::Disk { image },
+        RootKind::Initramfs => Root::Initramfs { archive: image },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_display_makes_a_workstation() {
+        assert_eq!(flavor(None, Display::None), Ok(Flavor::Mainframe));
+        assert_eq!(flavor(None, Display::Window), Ok(Flavor::Workstation));
+        assert_eq!(
+            flavor(Some(Flavor::Workstation), Display::None),
+            Ok(Flavor::Workstation)
+        );
+        assert_eq!(
+            flavor(Some(Flavor::Mainframe), Display::Window),
+            Err(PlanError::NoScreen)
+        );
+    }
+
+    #[test]
+    fn a_qemu_without_pmem_gets_a_disk_and_a_note() {
+        assert_eq!(root(None, Pmem::Has), Ok((RootKind::Pmem, None)));
+        assert_eq!(
+            root(None, Pmem::HasNot),
+            Ok((
+                RootKind::Disk,
+                Some("this QEMU has no virtio-pmem: the system is a disk, which takes more memory")
+            ))
+        );
+        assert_eq!(
+            root(Some(RootKind::Initramfs), Pmem::HasNot),
+            Ok((RootKind::Initramfs, None))
+        );
+        let error = root(Some(RootKind::Pmem), Pmem::HasNot).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "this QEMU has no virtio-pmem device, which --root pmem needs"
+        );
+        assert_eq!(
+            error.hint().unwrap(),
+            "leave --root away, or give --root disk"
+        );
+    }
+
+    #[test]
+    fn a_port_of_the_host_can_be_given_once() {
+        let forward = |host: u16, guest: u16| PortForward { host, guest };
+        assert_eq!(ports(&[forward(80, 1), forward(81, 1)]), Ok(()));
+        assert_eq!(
+            ports(&[forward(80, 1), forward(80, 2)]),
+            Err(PlanError::PortTwice { host: 80 })
+        );
+    }
+
+    #[test]
+    fn an_initramfs_that_does_not_fit_is_refused_with_the_minimum() {
+        assert_eq!(
+            initramfs_memory(Memory { mib: 208 }, 50_160_000, 118_070_000),
+            Ok(())
+        );
+        let error = initramfs_memory(Memory { mib: 207 }, 50_160_000, 118_070_000).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "207 MiB of memory are too little for an initramfs of this size: it needs at least 208 MiB"
+        );
+        assert_eq!(
+            error.hint().unwrap(),
+            "give --memory 208M, or --root pmem, whose image takes no memory"
+        );
+    }
+}

@@ -1,0 +1,16 @@
+//! What a filesystem contains, and the writers that turn it into archives and images.
+//!
+//! Everything goes through [`tree::Tree`]: ownership, modes and device nodes are values in it, so that no writer needs
+//! root, and the same tree gives the same bytes wherever and whenever it is written. This crate starts no processes and
+//! knows no network.
+
+#![forbid(unsafe_code)]
+
+pub mod tree;
+
+pub mod content;
+
+pub mod cpio;
+pub mod erofs;
+pub mod lz4;
+pub mod tar;

@@ -1,0 +1,371 @@
+//! `fsck.erofs` and `dump.erofs` judge our EROFS images.
+
+mod judges;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{Seek, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use judges::{run, try_run};
+use nodeos_image::erofs::{self, Options, WriteErofsError};
+use nodeos_image::tree::{Content, Entry, Kind, Tree};
+use tempfile::TempDir;
+
+const MIB: u64 = 1 << 20;
+
+fn options() -> Options {
+    Options {
+        uuid: *b"0123456789abcdef",
+        label: "nodeos-test".into(),
+        mtime: 1_500_000_000,
+        large_file_alignment: 2 * MIB,
+        image_alignment: 2 * MIB,
+    }
+}
+
+fn tree<P: AsRef<Path>>(entries: impl IntoIterator<Item = (P, Entry)>) -> Tree {
+    let mut tree = Tree::new();
+    for (path, entry) in entries {
+        tree.insert(path, entry).unwrap();
+    }
+    tree
+}
+
+/// An image of `tree` in a folder of its own.
+fn image(tree: &Tree, options: &Options) -> (TempDir, PathBuf) {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("image");
+    let size = erofs::write(tree, options, &File::create(&path).unwrap()).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().len(), size);
+    (scratch, path)
+}
+
+/// Bytes in which every place looks different.
+fn bytes(length: usize) -> Vec<u8> {
+    (0..length as u32 / 4 + 1)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+        .take(length)
+        .collect()
+}
+
+/// What an ordinary user can unpack: no devices, nothing that its owner cannot read.
+fn everyday_tree() -> Tree {
+    let mut tree = tree([
+        ("/", Entry::directory(0o711)),
+        ("/empty", Entry::directory(0o1777)),
+        ("/many", Entry::directory(0o755)),
+        ("/sizes", Entry::directory(0o750).owned_by(70_000, 70_001)),
+        ("/names", Entry::directory(0o700)),
+        ("/link", Entry::symlink("many/1")),
+        ("/long-link", Entry::symlink("x/".repeat(2047))),
+        ("/setuid", Entry::file(0o6755, *b"s")),
+    ]);
+    for n in 0..5000 {
+        let name = format!("/many/{n}");
+        tree.insert(name, Entry::file(0o644, n.to_string().as_bytes()))
+            .unwrap();
+    }
+    for size in [0, 1, 4095, 4096, 4097, 100_000, 2 << 20, (2 << 20) + 1] {
+        let entry = Entry::file(0o600, bytes(size)).owned_by(65_535, 65_536);
+        tree.insert(format!("/sizes/{size}"), entry).unwrap();
+    }
+    // Names before and after `.` and `..`, names beyond ASCII, and the longest ones: 15 of them fill a block.
+    for name in ["!", "-", "...", ".a", "~", "ä", "€"] {
+        tree.insert(format!("/names/{name}"), Entry::directory(0o755))
+            .unwrap();
+    }
+    for n in b'a'..=b'z' {
+        let name = String::from_utf8(vec![n; 255]).unwrap();
+        tree.insert(format!("/names/{name}"), Entry::file(0o400, [n]))
+            .unwrap();
+    }
+    tree
+}
+
+/// Every path below `root`, as the tree would call it.
+fn unpacked_paths(root: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::from([PathBuf::from("/")]);
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            found.insert(Path::new("/").join(path.strip_prefix(root).unwrap()));
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// Lets `fsck.erofs` unpack the image, and compares.
+fn assert_unpacks_to(image: &Path, tree: &Tree) {
+    let scratch = tempfile::tempdir().unwrap();
+    let root = scratch.path().join("root");
+    run(
+        "fsck.erofs",
+        &[
+            format!("--extract={}", root.display()).as_ref(),
+            "--preserve-perms".as_ref(),
+            "--no-preserve-owner".as_ref(),
+            image.as_os_str(),
+        ],
+    );
+    let expected: BTreeSet<PathBuf> = tree.iter().map(|(p, _)| p.to_path_buf()).collect();
+    assert_eq!(unpacked_paths(&root), expected);
+    for (path, entry) in tree.iter() {
+        let unpacked = root.join(path.strip_prefix("/").unwrap());
+        let found = unpacked.symlink_metadata().unwrap();
+        let mode = u32::from(entry.st_mode());
+        assert_eq!(found.mode(), mode, "{path:?}: {:o}", found.mode());
+        match &entry.kind {
+            Kind::File(Content::Bytes(bytes)) => {
+                assert!(fs::read(&unpacked).unwrap() == **bytes, "{path:?}")
+            }
+            Kind::File(Content::Host { path: host, .. }) => {
+                let (ours, theirs) = (fs::read(&unpacked), fs::read(host));
+                assert!(ours.unwrap() == theirs.unwrap(), "{path:?}")
+            }
+            Kind::Symlink(target) => assert_eq!(&fs::read_link(&unpacked).unwrap(), target),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn fsck_unpacks_exactly_what_the_tree_holds() {
+    let tree = everyday_tree();
+    let (_scratch, image) = image(&tree, &options());
+    assert_unpacks_to(&image, &tree);
+}
+
+#[test]
+fn directories_whose_entries_end_at_a_blocks_end_are_whole() {
+    // Block one: 27 bytes for `.` and `..`, 124 for the link, and 15 files of 12 + 251 bytes, which makes 4096; less
+    // fits with the greater widths.
+    for width in 251..=255 {
+        let link = format!("/.{}", "-".repeat(111));
+        let mut tree = tree([(link, Entry::symlink("x"))]);
+        for n in 0..40 {
+            tree.insert(format!("/{n:0>width$}"), Entry::file(0o644, [n]))
+                .unwrap();
+        }
+        let (_scratch, image) = image(&tree, &options());
+        assert_unpacks_to(&image, &tree);
+    }
+}
+
+#[test]
+fn fsck_notices_a_changed_superblock_so_the_checksum_is_checked() {
+    let (_scratch, image) = image(&Tree::new(), &options());
+    run("fsck.erofs", &[&image]);
+    let file = File::options().write(true).open(&image).unwrap();
+    // The label, which nothing else depends on.
+    file.write_all_at(b"N", 1024 + 64).unwrap();
+    let error = try_run("fsck.erofs", &[&image]).unwrap_err();
+    assert!(error.contains("failed to verify superblock"), "{error}");
+}
+
+#[test]
+fn the_superblock_says_what_the_options_said() {
+    let (_scratch, image) = image(&everyday_tree(), &options());
+    let text = run("dump.erofs", &["-s".as_ref(), image.as_os_str()]);
+    let check = |field: &str, expected: &str| {
+        let line = text.lines().find(|line| line.contains(field));
+        let line = line.unwrap_or_else(|| panic!("no {field} in {text}"));
+        assert!(line.ends_with(expected), "{line}");
+    };
+    check("inode count", &everyday_tree().iter().count().to_string());
+    check("created", "Fri Jul 14 02:40:00 2017");
+    check("features", "sb_csum mtime ");
+    check("UUID", "30313233-3435-3637-3839-616263646566");
+}
+
+#[test]
+fn owners_kinds_and_links_are_what_dump_erofs_sees() {
+    let mut tree = tree([
+        ("/dev", Entry::directory(0o755)),
+        ("/dev/console", Entry::char_device(0o600, 5, 1)),
+        (
+            "/dev/disk",
+            Entry::block_device(0o660, 259, 70_000).owned_by(0, 6),
+        ),
+        ("/dev/pipe", Entry::fifo(0o622)),
+        ("/most", Entry::file(0o4755, *b"x").owned_by(65_535, 65_535)),
+        ("/uid", Entry::file(0o755, *b"x").owned_by(70_000, 1)),
+        ("/gid", Entry::directory(0o2755).owned_by(1, u32::MAX - 1)),
+        ("/link", Entry::symlink("most").owned_by(3, 4)),
+        ("/wide", Entry::directory(0o755)),
+    ]);
+    for n in 0..1000 {
+        tree.insert(format!("/wide/{n}"), Entry::directory(0o755))
+            .unwrap();
+    }
+    let (_scratch, image) = image(&tree, &options());
+    run("fsck.erofs", &[&image]);
+
+    let check = |path: &str, kind: &str, owner: (u32, u32), access: &str, links: u32| {
+        let path = format!("--path={path}");
+        let text = run("dump.erofs", &[path.as_ref(), image.as_os_str()]);
+        let (uid, gid) = owner;
+        for expected in [
+            format!("{kind}\n"),
+            format!("Uid: {uid} "),
+            format!("Gid: {gid} "),
+            format!("Access: {access}\n"),
+            format!("Links: {links} "),
+            "Timestamp: 2017-07-14 02:40:00.000000000\n".into(),
+            // Never a tail beside the inode, which would end direct mapping without a word.
+            "Layout: 0 ".into(),
+        ] {
+            assert!(text.contains(&expected), "no {expected:?} in {text}");
+        }
+    };
+    // It leaves out set-user-ID and the like, which unpacking shows.
+    let root = (0, 0);
+    check("/dev", "directory", root, "0755/rwxr-xr-x", 2);
+    check("/dev/console", "char dev", root, "0600/rw-------", 1);
+    check("/dev/disk", "block dev", (0, 6), "0660/rw-rw----", 1);
+    check("/dev/pipe", "FIFO file", root, "0622/rw--w--w-", 1);
+    let most = (65_535, 65_535);
+    check("/most", "regular file", most, "0755/rwxr-xr-x", 1);
+    check("/uid", "regular file", (70_000, 1), "0755/rwxr-xr-x", 1);
+    check("/gid", "directory", (1, 4_294_967_294), "0755/rwxr-xr-x", 2);
+    check("/link", "symlink file", (3, 4), "0777/rwxrwxrwx", 1);
+    check("/wide", "directory", root, "0755/rwxr-xr-x", 1002);
+}
+
+#[test]
+fn large_files_begin_at_huge_pages_and_small_ones_before_them() {
+    let check = |alignment: u64, image_alignment: u64| {
+        let mut tree = tree([
+            ("/a", Entry::file(0o644, bytes(3 << 20))),
+            ("/b", Entry::file(0o644, *b"small")),
+            ("/c", Entry::file(0o644, bytes(5 << 20))),
+        ]);
+        let marker = |n: u8| [[n; 8].as_slice(), b" begins here"].concat();
+        for (n, path) in [(1, "/a"), (3, "/c")] {
+            let entry = tree.get(path).unwrap().clone();
+            let Kind::File(Content::Bytes(old)) = &entry.kind else {
+                unreachable!()
+            };
+            let new = [marker(n), old[20..].to_vec()].concat();
+            tree.insert(path, Entry::file(0o644, new)).unwrap();
+        }
+        let options = Options {
+            large_file_alignment: alignment,
+            image_alignment,
+            ..options()
+        };
+        let (_scratch, image) = image(&tree, &options);
+        let image = fs::read(image).unwrap();
+        let find = |what: &[u8]| {
+            let at = image.windows(what.len()).position(|w| w == what);
+            at.unwrap() as u64
+        };
+        let (a, b, c) = (find(&marker(1)), find(b"small"), find(&marker(3)));
+        assert_eq!((a % alignment, c % alignment), (0, 0));
+        assert!(b < a && a < c);
+        assert_eq!(image.len() as u64 % image_alignment, 0);
+    };
+    check(2 * MIB, 2 * MIB);
+    check(MIB, 16 * MIB);
+    check(4096, 4096);
+}
+
+#[test]
+fn zeros_take_no_space() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("zeros");
+    let mut file = File::create(&path).unwrap();
+    file.set_len(64 << 20).unwrap();
+    // Zeros that were written, a byte in the middle of nothing, and one at the end.
+    file.write_all(&vec![0; 3 << 20]).unwrap();
+    file.seek_relative((30 << 20) + 5).unwrap();
+    file.write_all(b"x").unwrap();
+    file.write_all_at(b"y", (64 << 20) - 1).unwrap();
+    let tree = tree([
+        ("/bytes", Entry::file(0o644, vec![0; 8 << 20])),
+        ("/host", Entry::host_file(0o644, &path).unwrap()),
+    ]);
+    let (_scratch, image) = image(&tree, &options());
+    assert_unpacks_to(&image, &tree);
+    let allocated = fs::metadata(&image).unwrap().blocks() * 512;
+    assert!(allocated < MIB, "{allocated} bytes");
+}
+
+#[test]
+fn the_same_tree_gives_the_same_bytes_in_whatever_order_it_was_made() {
+    let one = everyday_tree();
+    let mut other = Tree::new();
+    let (directories, rest): (Vec<_>, Vec<_>) = one
+        .iter()
+        .partition(|(_, entry)| entry.kind == Kind::Directory);
+    for (path, entry) in directories.into_iter().chain(rest.into_iter().rev()) {
+        other.insert(path, entry.clone()).unwrap();
+    }
+    let images = [&one, &one, &other].map(|tree| {
+        let (_scratch, image) = image(tree, &options());
+        fs::read(image).unwrap()
+    });
+    assert!(images[0] == images[1]);
+    assert!(images[0] == images[2]);
+}
+
+#[test]
+fn an_image_is_not_written_from_or_into_what_would_corrupt_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let source = scratch.path().join("source");
+    fs::write(&source, bytes(10_000)).unwrap();
+    let tree = tree([("/file", Entry::host_file(0o644, &source).unwrap())]);
+    let check = |options: Options, content: &[u8], expected: &str| {
+        let mut out = tempfile::tempfile().unwrap();
+        out.write_all(content).unwrap();
+        let error: WriteErofsError = erofs::write(&tree, &options, &out).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        error
+    };
+    let alignment = "an alignment of 6000 bytes is not a power of two of at least 4096";
+    for (large_file_alignment, image_alignment) in [(6000, 4096), (4096, 6000)] {
+        let wrong = Options {
+            large_file_alignment,
+            image_alignment,
+            ..options()
+        };
+        check(wrong, b"", alignment);
+    }
+    let wrong = Options {
+        label: "sixteen bytes ..".into(),
+        ..options()
+    };
+    check(
+        wrong,
+        b"",
+        "the label \"sixteen bytes ..\" is not made of at most 15 bytes without a zero",
+    );
+    check(options(), b"old", "the file for the image is not empty");
+
+    fs::write(&source, bytes(10_001)).unwrap();
+    let error = check(options(), b"", "cannot copy \"/file\" into the image");
+    assert!(error.hint().unwrap().contains("try again"));
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.ends_with("is no longer 10000 bytes long"), "{cause}");
+}
+
+#[test]
+fn what_no_image_can_address_is_refused_and_not_attempted() {
+    for size in [16 << 40, u64::MAX] {
+        let path = PathBuf::from("/no/such/file");
+        let kind = Kind::File(Content::Host { path, size });
+        let entry = Entry {
+            kind,
+            ..Entry::file(0o644, [])
+        };
+        let out = tempfile::tempfile().unwrap();
+        let error = erofs::write(&tree([("/x", entry)]), &options(), &out).unwrap_err();
+        assert!(matches!(error, WriteErofsError::TooLarge), "{error}");
+        assert_eq!(out.metadata().unwrap().len(), 0);
+    }
+}

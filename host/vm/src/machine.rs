@@ -1,0 +1,359 @@
+//! [`Machine`]: everything that QEMU is told, as a value, and the command line that it becomes.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use crate::accel::Accel;
+use crate::process;
+use crate::tuning;
+
+/// The memory of a machine unless it is told otherwise, in MiB.
+const DEFAULT_MEMORY_MIB: u32 = 256;
+/// Room in the address space for an image on virtio-pmem beside the memory itself. It costs nothing.
+const PMEM_ROOM_MIB: u64 = 4096;
+
+/// A machine that is to be.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    pub accel: Accel,
+    /// In MiB.
+    pub memory_mib: u32,
+    /// How many processors it has.
+    pub cpus: u32,
+    /// ELF vmlinux with a PVH note, or a bzImage.
+    pub kernel: PathBuf,
+    pub root: Root,
+    /// Words for the kernel beyond those that the machine itself needs. They come last, so they win.
+    pub append: Vec<String>,
+    pub ports: Vec<PortForward>,
+    pub console: ConsoleTo,
+    pub screen: Screen,
+    pub channels: Vec<Channel>,
+    /// Where QEMU listens for QMP, its control protocol.
+    pub qmp_socket: Option<PathBuf>,
+    pub on_reboot: OnReboot,
+    /// The kind of terminal that shows the console, for `TERM`.
+    pub term: Option<String>,
+    /// Columns and rows of that terminal.
+    pub console_size: Option<(u16, u16)>,
+    /// Passed on to QEMU as they are, last.
+    pub extra: Vec<OsString>,
+}
+
+/// What the kernel's root filesystem is, and how it reaches the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Root {
+    /// An EROFS image on virtio-pmem, mapped from the host's page cache. Its size in bytes must be a multiple of
+    /// 2 MiB.
+    Pmem { image: PathBuf, size: u64 },
+    /// An EROFS image on a read-only virtio disk.
+    Disk { image: PathBuf },
+    /// A cpio archive, maybe compressed, that the kernel unpacks into memory.
+    Initramfs { archive: PathBuf },
+}
+
+/// `--port HOST:GUEST`: TCP, from the host's loopback to the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortForward {
+    pub host: u16,
+    pub guest: u16,
+}
+
+/// Where the serial console goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsoleTo {
+    /// The terminal that called us, with QEMU's Ctrl-A keys.
+    Terminal,
+    /// Standard input and output as pipes, bytes unchanged.
+    Pipes,
+}
+
+/// What the machine shows itself on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Screen {
+    /// No graphics adapter; the serial port is the console.
+    None,
+    /// A graphics adapter and a keyboard whose window QEMU opens; the screen is the console.
+    Window,
+    /// A graphics adapter and a keyboard that only QMP sees (`screendump`); the screen is the console.
+    Hidden,
+}
+
+/// What happens when the machine restarts itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnReboot {
+    Restart,
+    /// QEMU ends, as if it were powered off.
+    Exit,
+}
+
+/// A virtio-serial port whose host end is a Unix socket on which QEMU listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channel {
+    /// The port's name in the machine.
+    pub name: String,
+    pub socket: PathBuf,
+}
+
+impl Machine {
+    /// A machine under emulation with one processor, its console on pipes and nothing else attached.
+    pub fn new(kernel: PathBuf, root: Root) -> Machine {
+        Machine {
+            accel: Accel::Tcg,
+            memory_mib: DEFAULT_MEMORY_MIB,
+            cpus: 1,
+            kernel,
+            root,
+            append: Vec::new(),
+            ports: Vec::new(),
+            console: ConsoleTo::Pipes,
+            screen: Screen::None,
+            channels: Vec::new(),
+            qmp_socket: None,
+            on_reboot: OnReboot::Exit,
+            term: None,
+            console_size: None,
+            extra: Vec::new(),
+        }
+    }
+
+    /// QEMU's whole command line, program first.
+    pub fn argv(&self) -> Vec<OsString> {
+        let mut argv = Argv::new(process::program());
+        argv.option("-accel", self.accel.as_str());
+        argv.option("-cpu", tuning::cpu(self.accel));
+        argv.option("-M", tuning::MACHINE);
+        argv.option("-smp", self.cpus.to_string());
+        argv.flags(&["-nodefaults", "-no-user-config"]);
+        if tuning::has_fast_firmware(self) {
+            argv.option("-bios", tuning::FAST_FIRMWARE);
+        }
+        if self.on_reboot == OnReboot::Exit {
+            argv.flags(&["-no-reboot"]);
+        }
+        self.console_devices(&mut argv);
+        self.screen_devices(&mut argv);
+        self.root_devices(&mut argv);
+        self.network_devices(&mut argv);
+        self.channel_devices(&mut argv);
+        if let Some(socket) = &self.qmp_socket {
+            argv.option("-qmp", join(&["unix:", ",server=on,wait=off"], &[socket]));
+        }
+        argv.option("-kernel", &self.kernel);
+        if let Root::Initramfs { archive } = &self.root {
+            argv.option("-initrd", archive);
+        }
+        argv.option("-append", self.command_line());
+        argv.words.extend(self.extra.iter().cloned());
+        argv.words
+    }
+
+    /// The kernel's command line, as `-append` has it.
+    pub fn command_line(&self) -> String {
+        // The last console is /dev/console (Documentation/admin-guide/serial-console.rst).
+        let mut words = vec!["console=ttyS0".to_owned()];
+        if self.screen != Screen::None {
+            words.push("console=tty0".to_owned());
+        }
+        // A kernel that panics restarts at once, which OnReboot then decides about.
+        words.extend(["quiet", "panic=-1"].map(str::to_owned));
+        words.extend(tuning::kernel_words(self).iter().map(|word| (*word).to_owned()));
+        let image_words = |device: &str| {
+            ["ro", device, "rootfstype=erofs", "init=/init"].map(str::to_owned)
+        };
+        match &self.root {
+            Root::Pmem { .. } => {
+                words.extend(image_words("root=/dev/pmem0"));
+                words.push("rootflags=dax=always".to_owned());
+            }
+            Root::Disk { .. } => words.extend(image_words("root=/dev/vda")),
+            // The default, tmpfs, gives an archive half of the memory at most.
+            Root::Initramfs { .. } => words.push("rootfstype=ramfs".to_owned()),
+        }
+        // The screen is a Linux console whatever terminal we were started from.
+        if self.screen == Screen::None {
+            words.extend(self.term.iter().map(|term| format!("TERM={term}")));
+            let size = self.console_size.map(|(columns, rows)| format!("nodeos.console={columns}x{rows}"));
+            words.extend(size);
+        }
+        words.extend(self.append.iter().cloned());
+        words.join(" ")
+    }
+
+    fn console_devices(&self, argv: &mut Argv) {
+        match self.console {
+            ConsoleTo::Terminal => {
+                argv.option("-chardev", "stdio,id=console,mux=on,signal=off");
+                argv.option("-serial", "chardev:console");
+                argv.option("-mon", "chardev=console,mode=readline");
+            }
+            ConsoleTo::Pipes => {
+                argv.option("-chardev", "stdio,id=console,signal=off");
+                argv.option("-serial", "chardev:console");
+            }
+        }
+    }
+
+    fn screen_devices(&self, argv: &mut Argv) {
+        match self.screen {
+            Screen::None => argv.option("-display", "none"),
+            Screen::Window => argv.option("-device", "VGA"),
+            Screen::Hidden => {
+                argv.option("-device", "VGA");
+                argv.option("-display", "none");
+            }
+        }
+    }
+
+    fn root_devices(&self, argv: &mut Argv) {
+        let memory = format!("{}M", self.memory_mib);
+        match &self.root {
+            Root::Pmem { image, size } => {
+                let room = u64::from(self.memory_mib) + PMEM_ROOM_MIB;
+                argv.option("-m", format!("{memory},slots=1,maxmem={room}M"));
+                let size = format!(",size={size},readonly=on");
+                let backend = join(&["memory-backend-file,id=system,share=on,mem-path=", &size], &[image]);
+                argv.option("-object", backend);
+                argv.option("-device", "virtio-pmem-pci,memdev=system");
+            }
+            Root::Disk { image } => {
+                argv.option("-m", memory);
+                let drive = join(&["if=none,id=system,format=raw,readonly=on,file=", ""], &[image]);
+                argv.option("-drive", drive);
+                argv.option("-device", "virtio-blk-pci,drive=system");
+            }
+            Root::Initramfs { .. } => argv.option("-m", memory),
+        }
+    }
+
+    fn network_devices(&self, argv: &mut Argv) {
+        if self.ports.is_empty() {
+            return;
+        }
+        let forward = |port: &PortForward| format!(",hostfwd=tcp:127.0.0.1:{}-:{}", port.host, port.guest);
+        let forwards: String = self.ports.iter().map(forward).collect();
+        argv.option("-netdev", format!("user,id=network{forwards}"));
+        // The ROM is for booting from the network.
+        argv.option("-device", "virtio-net-pci,netdev=network,romfile=");
+    }
+
+    fn channel_devices(&self, argv: &mut Argv) {
+        if !self.channels.is_empty() {
+            argv.option("-device", "virtio-serial-pci");
+        }
+        for (index, channel) in self.channels.iter().enumerate() {
+            let begin = format!("socket,id=channel{index},server=on,wait=off,path=");
+            argv.option("-chardev", join(&[&begin, ""], &[&channel.socket]));
+            argv.option("-device", format!("virtserialport,chardev=channel{index},name={}", channel.name));
+        }
+    }
+}
+
+/// A command line in the making.
+struct Argv {
+    words: Vec<OsString>,
+}
+
+impl Argv {
+    fn new(program: OsString) -> Argv {
+        Argv { words: vec![program] }
+    }
+
+    fn option(&mut self, name: &str, value: impl AsRef<OsStr>) {
+        self.words.push(name.into());
+        self.words.push(value.as_ref().to_owned());
+    }
+
+    fn flags(&mut self, flags: &[&str]) {
+        self.words.extend(flags.iter().map(OsString::from));
+    }
+}
+
+/// Paths between pieces of text. In QEMU's options a comma in a value is written twice (qemu(1)).
+fn join(texts: &[&str], paths: &[&Path]) -> OsString {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let mut bytes = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        bytes.extend_from_slice(text.as_bytes());
+        for byte in paths.get(index).map_or(&[][..], |path| path.as_os_str().as_bytes()) {
+            bytes.push(*byte);
+            if *byte == b',' {
+                bytes.push(b',');
+            }
+        }
+    }
+    OsString::from_vec(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(machine: &Machine) -> String {
+        let argv: Vec<String> = machine.argv()[1..].iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        argv.join(" ")
+    }
+
+    fn pmem() -> Machine {
+        Machine::new(PathBuf::from("kernel"), Root::Pmem { image: PathBuf::from("system.img"), size: 4 << 20 })
+    }
+
+    #[test]
+    fn a_mapped_image_under_emulation() {
+        assert_eq!(
+            words(&pmem()),
+            "-accel tcg -cpu max -M q35 -smp 1 -nodefaults -no-user-config -bios qboot.rom -no-reboot \
+             -chardev stdio,id=console,signal=off -serial chardev:console -display none \
+             -m 256M,slots=1,maxmem=4352M \
+             -object memory-backend-file,id=system,share=on,mem-path=system.img,size=4194304,readonly=on \
+             -device virtio-pmem-pci,memdev=system -kernel kernel \
+             -append console=ttyS0 quiet panic=-1 no_timer_check nolapic_timer noreplace-smp \
+             ro root=/dev/pmem0 rootfstype=erofs init=/init rootflags=dax=always"
+        );
+    }
+
+    #[test]
+    fn a_disk_on_a_terminal_with_kvm_and_ports() {
+        let mut machine = Machine::new(PathBuf::from("k"), Root::Disk { image: PathBuf::from("a,b.img") });
+        machine.accel = Accel::Kvm;
+        machine.console = ConsoleTo::Terminal;
+        machine.on_reboot = OnReboot::Restart;
+        machine.ports = vec![PortForward { host: 8080, guest: 80 }];
+        machine.cpus = 2;
+        machine.term = Some("xterm".to_owned());
+        machine.console_size = Some((80, 24));
+        machine.append = vec!["a=b".to_owned()];
+        machine.extra = vec!["-s".into()];
+        assert_eq!(
+            words(&machine),
+            "-accel kvm -cpu host -M q35 -smp 2 -nodefaults -no-user-config -bios qboot.rom \
+             -chardev stdio,id=console,mux=on,signal=off -serial chardev:console -mon chardev=console,mode=readline \
+             -display none -m 256M -drive if=none,id=system,format=raw,readonly=on,file=a,,b.img \
+             -device virtio-blk-pci,drive=system -netdev user,id=network,hostfwd=tcp:127.0.0.1:8080-:80 \
+             -device virtio-net-pci,netdev=network,romfile= -kernel k \
+             -append console=ttyS0 quiet panic=-1 ro root=/dev/vda rootfstype=erofs init=/init \
+             TERM=xterm nodeos.console=80x24 a=b -s"
+        );
+    }
+
+    #[test]
+    fn a_screen_is_the_console_and_needs_the_firmware_that_sets_it_up() {
+        let mut machine = Machine::new(PathBuf::from("k"), Root::Initramfs { archive: PathBuf::from("i") });
+        machine.screen = Screen::Hidden;
+        machine.qmp_socket = Some(PathBuf::from("q"));
+        machine.channels = vec![Channel { name: "org.x".to_owned(), socket: PathBuf::from("s") }];
+        let words = words(&machine);
+        for part in [
+            "-device VGA -display none",
+            "-qmp unix:q,server=on,wait=off",
+            "-chardev socket,id=channel0,server=on,wait=off,path=s -device virtserialport,chardev=channel0,name=org.x",
+            "-initrd i",
+            "console=ttyS0 console=tty0 quiet",
+            "rootfstype=ramfs",
+        ] {
+            assert!(words.contains(part), "{part} in {words}");
+        }
+        assert!(!words.contains("-bios"), "{words}");
+        assert!(!words.contains("root=/dev"), "{words}");
+    }
+}

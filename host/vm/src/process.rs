@@ -1,0 +1,101 @@
+//! QEMU on this host: where it is, which version, what it can do.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use thiserror::Error;
+
+/// Names another QEMU than the one in `PATH`.
+pub const VARIABLE: &str = "NODEOS_QEMU";
+/// The program for our architecture.
+const PROGRAM: &str = "qemu-system-x86_64";
+
+/// The QEMU that runs machines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Qemu {
+    pub program: PathBuf,
+    /// What it says of itself: `QEMU emulator version 7.2.22 (Debian ...)`.
+    pub version: String,
+}
+
+/// There is no QEMU.
+#[derive(Debug, Error)]
+pub enum FindQemuError {
+    #[error("{program} is not installed")]
+    Missing { program: String },
+    #[error("cannot run {}", .program.display())]
+    Run {
+        program: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl FindQemuError {
+    /// What the user can do.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            FindQemuError::Missing { .. } => "install it: sudo apt-get install qemu-system-x86".to_owned(),
+            FindQemuError::Run { .. } => format!("{VARIABLE} names the QEMU to run"),
+        })
+    }
+}
+
+/// The program as a command line names it.
+pub fn program() -> OsString {
+    std::env::var_os(VARIABLE).unwrap_or_else(|| PROGRAM.into())
+}
+
+impl Qemu {
+    /// Looks for QEMU in `PATH` and asks for its version.
+    ///
+    /// # Errors
+    /// [`FindQemuError`].
+    pub fn find() -> Result<Qemu, FindQemuError> {
+        let program = PathBuf::from(program());
+        let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output().map_err(|source| {
+            match source.kind() {
+                io::ErrorKind::NotFound => FindQemuError::Missing { program: program.display().to_string() },
+                _ => FindQemuError::Run { program: program.clone(), source },
+            }
+        })?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(Qemu { version: text.lines().next().unwrap_or_default().to_owned(), program })
+    }
+
+    /// Whether it can map an image from memory.
+    pub fn has_virtio_pmem(&self) -> bool {
+        let output = Command::new(&self.program).args(["-device", "help"]).stdin(Stdio::null()).output();
+        output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("\"virtio-pmem-pci\""))
+    }
+}
+
+/// User and system CPU time of a running process in seconds, from proc_pid_stat(5). None when it is gone.
+pub fn cpu_seconds(pid: u32) -> Option<f64> {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+    // The name may contain anything; what follows the last parenthesis are fields, the first of them the state.
+    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
+    let ticks_a_second = rustix::param::clock_ticks_per_second() as f64;
+    Some((ticks(11)? + ticks(12)?) / ticks_a_second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_has_used_some_time_and_one_that_is_not_there_none() {
+        assert!(cpu_seconds(std::process::id()).is_some_and(|seconds| seconds >= 0.0));
+        assert_eq!(cpu_seconds(u32::MAX), None);
+    }
+
+    #[test]
+    fn the_hint_names_the_package() {
+        let error = FindQemuError::Missing { program: PROGRAM.to_owned() };
+        assert_eq!(error.to_string(), "qemu-system-x86_64 is not installed");
+        assert_eq!(error.hint().unwrap(), "install it: sudo apt-get install qemu-system-x86");
+    }
+}

@@ -1,0 +1,28 @@
+//! What a boot test needs inside the machine and Node.js cannot do: orphans by the thousand, mounts with odd names.
+
+#![forbid(unsafe_code)]
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use nodeos_guest::scenario;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut out = io::stdout();
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["orphans", count] => scenario::orphans(count, &mut out),
+        ["orphan-maker"] => scenario::make_orphan(),
+        ["orphan"] => Ok(()),
+        ["mount", path] => scenario::mount(path, &mut out),
+        ["status"] => scenario::status(&mut out),
+        _ => Err(io::Error::other(format!("there is no scenario {arguments:?}"))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "scenario failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

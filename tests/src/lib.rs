@@ -1,0 +1,9 @@
+//! The harness of the boot tests: builds the real system, boots it, and keeps everything when a test fails.
+//!
+//! What is tested stands in `tests/tests/`, a file a subject.
+
+#![forbid(unsafe_code)]
+
+pub mod boot;
+pub mod cli;
+pub mod system;

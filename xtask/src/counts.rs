@@ -1,0 +1,103 @@
+//! [`Counts`]: how many tests passed and failed, read from what the test programs print.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+/// Tests of any number of test programs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub passed: u64,
+    pub failed: u64,
+    /// Announced by a test program that has not summed up yet.
+    announced: u64,
+}
+
+impl Counts {
+    /// Takes one line of output into account. Lines that say nothing about tests change nothing.
+    pub fn read(&mut self, line: &str) {
+        if let Some(announced) = announced(line) {
+            self.close();
+            self.announced = announced;
+        } else if let Some((passed, failed)) = summed_up(line) {
+            self.announced = 0;
+            self.passed += passed;
+            self.failed += failed;
+        }
+    }
+
+    /// A test program that ended without summing up has failed all that it had announced.
+    pub fn close(&mut self) {
+        self.failed += self.announced;
+        self.announced = 0;
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Counts) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.announced += other.announced;
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+/// `running 3 tests`
+fn announced(line: &str) -> Option<u64> {
+    let (count, word) = line.strip_prefix("running ")?.split_once(' ')?;
+    (word == "test" || word == "tests").then(|| count.parse().ok())?
+}
+
+/// `test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s`
+fn summed_up(line: &str) -> Option<(u64, u64)> {
+    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let mut parts = counts.split("; ");
+    let passed = parts.next()?.strip_suffix(" passed")?.parse().ok()?;
+    let failed = parts.next()?.strip_suffix(" failed")?.parse().ok()?;
+    Some((passed, failed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(output: &str, expected: &str) {
+        let mut counts = Counts::default();
+        output.lines().for_each(|line| counts.read(line));
+        counts.close();
+        assert_eq!(counts.to_string(), expected, "{output}");
+    }
+
+    #[test]
+    fn the_programs_are_added_up() {
+        check(
+            "running 2 tests\ntest a ... ok\ntest b ... ok\n\n\
+             test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
+             running 1 test\ntest c ... FAILED\n\n\
+             test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n",
+            "2 passed, 1 failed",
+        );
+    }
+
+    #[test]
+    fn a_program_that_ends_early_has_failed() {
+        check("running 3 tests\ntest a ... ok\n", "0 passed, 3 failed");
+        check(
+            "running 3 tests\nrunning 1 test\n\
+             test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "1 passed, 3 failed",
+        );
+    }
+
+    #[test]
+    fn what_tests_print_is_no_result() {
+        check(
+            "running late tests\nrunning 3 tasks\ntest result: fine\nhello",
+            "0 passed, 0 failed",
+        );
+    }
+}
