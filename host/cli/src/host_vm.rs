@@ -45,22 +45,20 @@ pub enum CheckPortError {
 }
 
 impl HostVm {
-    /// Looks at this host. The accelerator is tried out, once for each boot of the host; `cache` keeps the result.
+    /// Looks at this host. What has to be tried out is tried once for each boot of the host; `cache` keeps the result.
     pub fn examine(cache: &Path) -> Result<HostVm, Failure> {
         let qemu = Qemu::find().map_err(|error| {
             let hint = error.hint();
             Failure::new(error).exit(Exit::MachineryMissing).hint(hint)
         })?;
-        let choice = Accel::choose(Some(cache)).map_err(|error| {
+        let choice = Accel::choose(&qemu, Some(cache)).map_err(|error| {
             let hint = error.hint();
             Failure::new(error).hint(hint)
         })?;
-        let pmem = if qemu.has_virtio_pmem() {
-            Pmem::Has
-        } else {
-            Pmem::HasNot
-        };
-        let note = (choice.accel != Accel::Kvm).then(|| format!("no KVM: {}", choice.why));
+        let has_pmem = qemu.has_virtio_pmem(Some(cache)).map_err(Failure::new)?;
+        let pmem = if has_pmem { Pmem::Has } else { Pmem::HasNot };
+        let note =
+            (choice.accel == Accel::Tcg).then(|| format!("emulating the processor: {}", choice.why));
         // Rows and columns of nothing are what a serial line says that does not know its size.
         let size = tcgetwinsize(io::stdin())
             .ok()

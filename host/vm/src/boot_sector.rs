@@ -1,29 +1,24 @@
 //! A machine in 512 bytes: what the probe of an accelerator starts.
 //!
-//! It counts for a while, since some hosts interpret every instruction of a guest, then says a word on the serial port
-//! and ends QEMU with a code of its own through the `isa-debug-exit` device.
+//! It counts for a while, since some hosts interpret every instruction of a guest, then ends QEMU
+//! with a code of its own through the `isa-debug-exit` device.
 
-/// What the program writes to the serial port.
-#[cfg(test)]
-pub(crate) const GREETING: &str = "nodeos";
 /// The byte that the program writes to the exit device.
 const EXIT_BYTE: u8 = 0x21;
 /// What QEMU makes of it (hw/misc/debugexit.c): a code that no error of QEMU's has.
 pub(crate) const EXIT_CODE: i32 = ((EXIT_BYTE as i32) << 1) | 1;
 /// Where the exit device listens; the default of `isa-debug-exit`.
 const EXIT_PORT: u16 = 0x501;
-/// The first serial port.
-const SERIAL_PORT: u16 = 0x3f8;
 /// How often the loop goes round: a fraction of a second under emulation, nothing on a processor.
 const ROUNDS: u32 = 20_000_000;
 
 /// The options of QEMU beside `-accel` that start the sector in `path`.
 pub(crate) fn qemu_options(path: &std::path::Path) -> Vec<std::ffi::OsString> {
-    let mut drive = std::ffi::OsString::from("format=raw,if=ide,readonly=on,file=");
+    let mut drive = std::ffi::OsString::from("format=raw,if=virtio,readonly=on,file=");
     drive.push(path);
     let words = ["-M", "pc", "-m", "16M", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"];
     let mut options: Vec<std::ffi::OsString> = words.iter().map(Into::into).collect();
-    options.extend(["-serial", "stdio", "-device", "isa-debug-exit", "-drive"].map(Into::into));
+    options.extend(["-device", "isa-debug-exit", "-drive"].map(Into::into));
     options.push(drive);
     options
 }
@@ -36,12 +31,6 @@ pub(crate) fn sector() -> [u8; 512] {
     code.extend(ROUNDS.to_le_bytes());
     code.extend([0x66, 0x49]); // dec ecx
     code.extend([0x75, 0xfc]); // jnz to the dec
-    code.push(0xba); // mov dx, SERIAL_PORT
-    code.extend(SERIAL_PORT.to_le_bytes());
-    for byte in b"nodeos\n" {
-        code.extend([0xb0, *byte]); // mov al, byte
-        code.push(0xee); // out dx, al
-    }
     code.push(0xba); // mov dx, EXIT_PORT
     code.extend(EXIT_PORT.to_le_bytes());
     code.extend([0xb0, EXIT_BYTE]); // mov al, EXIT_BYTE

@@ -23,29 +23,31 @@ pub fn checks(cache: &Path) -> Vec<Check> {
     };
     vec![
         Check::ok("QEMU", qemu.version.clone()),
-        pmem(&qemu),
-        accelerator(cache),
+        pmem(&qemu, cache),
+        accelerator(&qemu, cache),
     ]
 }
 
-fn pmem(qemu: &Qemu) -> Check {
+fn pmem(qemu: &Qemu, cache: &Path) -> Check {
     const NAME: &str = "virtio-pmem";
-    if qemu.has_virtio_pmem() {
-        Check::ok(NAME, "this QEMU has it")
-    } else {
-        let hint = "systems boot from a disk instead; the distribution's own QEMU has it";
-        Check::without(NAME, "this QEMU has it not", hint)
+    match qemu.has_virtio_pmem(Some(cache)) {
+        Ok(true) => Check::ok(NAME, "this QEMU has it"),
+        Ok(false) => {
+            let hint = "systems boot from a disk instead; the distribution's own QEMU has it";
+            Check::without(NAME, "this QEMU does not have it", hint)
+        }
+        Err(error) => Check::missing(NAME, error.to_string(), "install another QEMU, or set NODEOS_QEMU to its path"),
     }
 }
 
-fn accelerator(cache: &Path) -> Check {
+fn accelerator(qemu: &Qemu, cache: &Path) -> Check {
     const NAME: &str = "accelerator";
-    match Accel::choose(Some(cache)) {
+    match Accel::choose(qemu, Some(cache)) {
         Ok(choice) if choice.accel == Accel::Tcg => {
-            let hint = "emulation works, only slower; enable virtualisation in the firmware, or join the group kvm";
+            let hint = "emulation works, only slower; for speed enable virtualisation in the firmware";
             Check::without(NAME, format!("emulation: {}", choice.why), hint)
         }
-        Ok(choice) => Check::ok(NAME, choice.why),
+        Ok(choice) => Check::ok(NAME, format!("{}: {}", choice.accel, choice.why)),
         Err(error) => {
             let hint = error.hint().unwrap_or_default();
             Check::missing(NAME, error.to_string(), hint)
