@@ -6,4 +6,5 @@
 
 pub mod boot;
 pub mod cli;
+pub mod screen;
 pub mod system;

@@ -4,9 +4,8 @@ use nodeos_build::recipe::{Recipe, RootKind};
 use nodeos_tests::boot::{BOOT, Scratch};
 use nodeos_tests::system::{self, BAREBONES};
 
-/// Node.js's private memory at the prompt, in KiB; what is resident beyond it was copied from the image.
-const RESIDENT: &str = "(s => ['RssFile','RssAnon','RssShmem'].map(k => +s.match(k + ':\\\\s+(\\\\d+)')[1]))\
-    (fs.readFileSync('/proc/self/status','utf8')).join()";
+/// What is resident of Node.js in KiB: pages of files, and private ones (proc_pid_status(5)).
+const RESIDENT: &str = "['RssFile', 'RssAnon'].map(k => +fs.readFileSync('/proc/self/status', 'utf8').split(k + ':')[1].split('kB')[0]).join()";
 
 fn resident(root: RootKind) -> (u32, u32) {
     let scratch = Scratch::new(&format!("root-{root}")).unwrap();
@@ -16,8 +15,7 @@ fn resident(root: RootKind) -> (u32, u32) {
     machine.memory_mib = 512;
     let mut vm = scratch.boot(&machine).unwrap();
     vm.prompt().unwrap();
-    let expression = RESIDENT.replace("\\\\", "\\");
-    let answer = vm.evaluate(&expression).unwrap();
+    let answer = vm.evaluate(RESIDENT).unwrap();
     let numbers: Vec<u32> = answer.trim_matches('\'').split(',').map(|number| number.parse().unwrap()).collect();
     vm.console.send(".exit\r").unwrap();
     vm.powered_off().unwrap();

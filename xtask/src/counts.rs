@@ -4,39 +4,67 @@ use std::fmt;
 use std::ops::AddAssign;
 
 /// Tests of any number of test programs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     pub passed: u64,
     pub failed: u64,
-    /// Announced by a test program that has not summed up yet.
+    /// Test programs that have announced their tests and not summed up yet, the one that began last at the end.
+    open: Vec<Open>,
+}
+
+/// A test program under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Open {
     announced: u64,
+    /// What others summed up meanwhile: programs that it started, if it sums up in the end, or those after it, if it
+    /// never does.
+    passed: u64,
+    failed: u64,
 }
 
 impl Counts {
     /// Takes one line of output into account. Lines that say nothing about tests change nothing.
     pub fn read(&mut self, line: &str) {
         if let Some(announced) = announced(line) {
-            self.close();
-            self.announced = announced;
+            self.open.push(Open {
+                announced,
+                passed: 0,
+                failed: 0,
+            });
         } else if let Some((passed, failed)) = summed_up(line) {
-            self.announced = 0;
-            self.passed += passed;
-            self.failed += failed;
+            // What it had open within itself was the same tests in processes of their own.
+            self.open.pop();
+            self.add(passed, failed);
         }
     }
 
-    /// A test program that ended without summing up has failed all that it had announced.
+    /// The output is over. A test program that has not summed up has failed all that it had announced.
     pub fn close(&mut self) {
-        self.failed += self.announced;
-        self.announced = 0;
+        while let Some(open) = self.open.pop() {
+            self.add(open.passed, open.failed + open.announced);
+        }
+    }
+
+    fn add(&mut self, passed: u64, failed: u64) {
+        match self.open.last_mut() {
+            Some(around) => {
+                around.passed += passed;
+                around.failed += failed;
+            }
+            None => {
+                self.passed += passed;
+                self.failed += failed;
+            }
+        }
     }
 }
 
+/// Of outputs that are over.
 impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Counts) {
+    fn add_assign(&mut self, mut other: Counts) {
+        other.close();
         self.passed += other.passed;
         self.failed += other.failed;
-        self.announced += other.announced;
     }
 }
 
@@ -90,6 +118,16 @@ mod tests {
             "running 3 tests\nrunning 1 test\n\
              test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
             "1 passed, 3 failed",
+        );
+    }
+
+    #[test]
+    fn a_test_that_starts_its_own_program_again_counts_once() {
+        check(
+            "running 4 tests\ntest a ... \nrunning 1 test\n\
+             test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.00s\nok\n\
+             test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "4 passed, 0 failed",
         );
     }
 

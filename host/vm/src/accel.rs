@@ -1,74 +1,63 @@
-//! Which accelerator works here, found by trying it.
+//! Which accelerator works here.
+//!
+//! That `/dev/kvm` exists says little: on some hosts a guest under it never gets anywhere. So a short program is run.
 
-use std::fs;
-use std::io::{self, Read};
+use std::ffi::OsStr;
+use std::fmt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::boot_sector;
-use crate::process::{self, Qemu};
+use crate::findings::{Findings, KVM};
+use crate::probe::{self, Outcome, ProbeError};
+use crate::process::Qemu;
 
-/// Overrides the choice: `tcg`, `kvm` or `hvf`.
+/// Overrides the choice.
 pub const VARIABLE: &str = "NODEOS_ACCEL";
-/// The test program takes a tenth of this on a processor; where it takes longer, emulation is the better choice.
-const DEADLINE: Duration = Duration::from_secs(3);
-/// What the host offers for KVM.
-const KVM_DEVICE: &str = "/dev/kvm";
-/// Changes with every boot of the host.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-/// The file of the cache that keeps the result.
-const PROBE_FILE: &str = "probe.json";
 
-/// How QEMU runs the machine's code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How QEMU runs the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Accel {
-    /// Emulation, by translating it: works everywhere.
+    /// Emulation: works everywhere, slowest.
     Tcg,
-    /// Linux's own hypervisor.
+    /// Linux's hypervisor.
     Kvm,
-    /// macOS's.
+    /// macOS's hypervisor.
     Hvf,
 }
 
-/// What was chosen and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// An accelerator and the reason for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
     pub accel: Accel,
-    /// A sentence for people.
+    /// A clause that fits behind a colon.
     pub why: String,
 }
 
-/// No accelerator could be chosen.
+/// Why no accelerator could be chosen.
 #[derive(Debug, Error)]
-#[error("{VARIABLE} is {value:?}, which is not tcg, kvm or hvf")]
-pub struct ChooseAccelError {
-    /// What the variable says.
-    pub value: String,
+pub enum ChooseAccelError {
+    #[error("{VARIABLE} is {value:?}, which is not tcg, kvm or hvf")]
+    Override { value: String },
+    #[error("cannot find out which accelerator works")]
+    Probe { source: ProbeError },
 }
 
 impl ChooseAccelError {
-    /// What the user can do.
+    /// What to do about it.
     pub fn hint(&self) -> Option<String> {
-        Some(format!("unset {VARIABLE}, or set it to one of the three"))
+        match self {
+            ChooseAccelError::Override { .. } => Some(format!("unset {VARIABLE}, or set it to one of the three")),
+            ChooseAccelError::Probe { .. } => Some(format!("{VARIABLE}=tcg does without finding out")),
+        }
     }
 }
 
-/// `probe.json`: a result, and what it holds for.
-#[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
-struct Probed {
-    boot_id: String,
-    qemu: String,
-    choice: Choice,
-}
-
 impl Accel {
-    /// As `-accel` has it.
+    pub const ALL: &[Accel] = &[Accel::Tcg, Accel::Kvm, Accel::Hvf];
+
+    /// The name, as QEMU and `NODEOS_ACCEL` have it.
     pub fn as_str(self) -> &'static str {
         match self {
             Accel::Tcg => "tcg",
@@ -77,129 +66,71 @@ impl Accel {
         }
     }
 
-    /// The fastest accelerator that works: what `NODEOS_ACCEL` says, else KVM if a test program ends in time under
-    /// it, else emulation. The result is kept in the folder `cache` until the host's next boot.
-    ///
-    /// # Errors
-    /// [`ChooseAccelError`].
-    pub fn choose(cache: Option<&Path>) -> Result<Choice, ChooseAccelError> {
-        if let Some(value) = std::env::var_os(VARIABLE) {
-            return overridden(&value.to_string_lossy());
+    /// What `NODEOS_ACCEL` says, else the hypervisor of this host if a short program really runs under it (see
+    /// [`crate::probe`]), else emulation. What was found out is kept in `cache` for this boot of the host.
+    pub fn choose(qemu: &Qemu, cache: Option<&Path>) -> Result<Choice, ChooseAccelError> {
+        if let Some(choice) = overridden(std::env::var_os(VARIABLE).as_deref())? {
+            return Ok(choice);
         }
-        if cfg!(target_os = "macos") {
-            return Ok(Choice { accel: Accel::Hvf, why: "this is macOS".to_owned() });
+        let accel = match candidate() {
+            Ok(accel) => accel,
+            Err(why) => return Ok(Choice { accel: Accel::Tcg, why }),
+        };
+        let outcome = Findings::look_up(cache, qemu, |findings| &mut findings.hardware, || probe::run(accel))
+            .map_err(|source| ChooseAccelError::Probe { source })?;
+        Ok(judge(accel, &outcome))
+    }
+}
+
+/// The choice that `NODEOS_ACCEL` makes. Empty is the same as unset.
+fn overridden(value: Option<&OsStr>) -> Result<Option<Choice>, ChooseAccelError> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
+    let accel = Accel::ALL.iter().copied().find(|accel| value == accel.as_str());
+    let accel = accel.ok_or_else(|| ChooseAccelError::Override { value: value.to_string_lossy().into_owned() })?;
+    Ok(Some(Choice { accel, why: format!("{VARIABLE} says so") }))
+}
+
+/// The hypervisor that is worth a probe, or why there is none.
+fn candidate() -> Result<Accel, String> {
+    if !cfg!(target_arch = "x86_64") {
+        return Err("this host has another processor than the machine".to_owned());
+    }
+    if cfg!(target_os = "macos") {
+        return Ok(Accel::Hvf);
+    }
+    match std::fs::File::options().read(true).write(true).open(KVM) {
+        Ok(_) => Ok(Accel::Kvm),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(format!("there is no {KVM}")),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(format!("{KVM} is there, but this user may not open it (is the user in the group kvm?)"))
         }
-        if let Err(error) = fs::OpenOptions::new().read(true).write(true).open(KVM_DEVICE) {
-            return Ok(emulation(refusal(&error)));
-        }
-        let boot_id = fs::read_to_string(BOOT_ID).unwrap_or_default();
-        let qemu = Qemu::find().map(|qemu| qemu.version).unwrap_or_default();
-        let file = cache.map(|cache| cache.join(PROBE_FILE));
-        let known = file.as_ref().and_then(|file| fs::read_to_string(file).ok());
-        let known: Option<Probed> = known.and_then(|text| serde_json::from_str(&text).ok());
-        if let Some(known) = known.filter(|known| known.boot_id == boot_id && known.qemu == qemu) {
-            return Ok(known.choice);
-        }
-        let choice = judge(&probe(Accel::Kvm));
-        let probed = Probed { boot_id, qemu, choice };
-        if let (Some(cache), Some(file)) = (cache, file) {
-            // Where the cache cannot be written the probe is made again the next time.
-            let _ = keep(cache, &file, &probed);
-        }
-        Ok(probed.choice)
+        Err(error) => Err(format!("{KVM} is there, but cannot be opened ({error})")),
     }
 }
 
-fn overridden(value: &str) -> Result<Choice, ChooseAccelError> {
-    let accel = [Accel::Tcg, Accel::Kvm, Accel::Hvf].into_iter().find(|accel| accel.as_str() == value);
-    let accel = accel.ok_or_else(|| ChooseAccelError { value: value.to_owned() })?;
-    Ok(Choice { accel, why: format!("{VARIABLE} says so") })
-}
-
-fn emulation(why: String) -> Choice {
-    Choice { accel: Accel::Tcg, why }
-}
-
-fn refusal(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => format!("there is no {KVM_DEVICE}"),
-        io::ErrorKind::PermissionDenied => format!("{KVM_DEVICE} is not yours to use (the group kvm has it)"),
-        _ => format!("{KVM_DEVICE} cannot be opened: {error}"),
+/// What the probe's outcome means.
+fn judge(accel: Accel, outcome: &Outcome) -> Choice {
+    let device = if accel == Accel::Kvm { KVM } else { "a hypervisor" };
+    match outcome {
+        Outcome::Passed => Choice { accel, why: "a test program ran under it".to_owned() },
+        Outcome::TimedOut => Choice {
+            accel: Accel::Tcg,
+            why: format!(
+                "{device} is there, but a test program of 512 bytes did not finish within {} s",
+                probe::DEADLINE.as_secs(),
+            ),
+        },
+        Outcome::Refused { message } => Choice {
+            accel: Accel::Tcg,
+            why: format!("{device} is there, but a test program of 512 bytes did not run ({message})"),
+        },
     }
 }
 
-/// How a try of the test program ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Trial {
-    /// With this exit code, if it had one.
-    Ended(Option<i32>),
-    /// Not at all within [`DEADLINE`].
-    TimedOut,
-    /// It could not be started.
-    Failed(String),
-}
-
-fn judge(trial: &Trial) -> Choice {
-    let seconds = DEADLINE.as_secs();
-    match trial {
-        Trial::Ended(Some(boot_sector::EXIT_CODE)) => {
-            Choice { accel: Accel::Kvm, why: "a test program ran under it".to_owned() }
-        }
-        Trial::Ended(_) => emulation(format!("{KVM_DEVICE} is there, but QEMU cannot use it")),
-        Trial::TimedOut => emulation(format!(
-            "{KVM_DEVICE} is there, but a test program of 512 bytes did not end within {seconds} s"
-        )),
-        Trial::Failed(why) => emulation(format!("{KVM_DEVICE} could not be tried: {why}")),
+impl fmt::Display for Accel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
-}
-
-/// Starts the boot sector under `accel` and waits for its end.
-fn probe(accel: Accel) -> Trial {
-    let failed = |error: io::Error| Trial::Failed(error.to_string());
-    let scratch = match tempfile::NamedTempFile::new() {
-        Ok(scratch) => scratch,
-        Err(error) => return failed(error),
-    };
-    if let Err(error) = fs::write(scratch.path(), boot_sector::sector()) {
-        return failed(error);
-    }
-    let mut command = Command::new(process::program());
-    command.args(["-accel", accel.as_str()]).args(boot_sector::qemu_options(scratch.path()));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    match command.spawn() {
-        Ok(child) => wait(child, DEADLINE),
-        Err(error) => failed(error),
-    }
-}
-
-/// Waits for the end of `child`, whose output is a pipe that closes then; kills it when the time is over.
-fn wait(mut child: Child, deadline: Duration) -> Trial {
-    let (sender, receiver) = mpsc::channel::<()>();
-    let output = child.stdout.take();
-    let reader = std::thread::spawn(move || {
-        let _ = output.map(|mut output| output.read_to_end(&mut Vec::new()));
-        drop(sender);
-    });
-    let timed_out = receiver.recv_timeout(deadline) == Err(RecvTimeoutError::Timeout);
-    if timed_out {
-        // An error means that it has ended at this moment.
-        let _ = child.kill();
-    }
-    let status = child.wait();
-    let _ = reader.join();
-    match (timed_out, status) {
-        (true, _) => Trial::TimedOut,
-        (false, Ok(status)) => Trial::Ended(status.code()),
-        (false, Err(error)) => Trial::Failed(error.to_string()),
-    }
-}
-
-fn keep(cache: &Path, file: &Path, probed: &Probed) -> io::Result<()> {
-    fs::create_dir_all(cache)?;
-    let temporary = tempfile::NamedTempFile::new_in(cache)?;
-    serde_json::to_writer_pretty(&temporary, probed)?;
-    temporary.persist(file)?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -207,43 +138,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_test_program_ends_as_it_should_under_emulation() {
-        assert_eq!(probe(Accel::Tcg), Trial::Ended(Some(boot_sector::EXIT_CODE)));
+    fn the_override_names_one_of_three() {
+        let check = |value: Option<&str>, expected: Option<Accel>| {
+            let choice = overridden(value.map(OsStr::new)).unwrap();
+            assert_eq!(choice.map(|choice| choice.accel), expected);
+        };
+        check(Some("tcg"), Some(Accel::Tcg));
+        check(Some("kvm"), Some(Accel::Kvm));
+        check(Some("hvf"), Some(Accel::Hvf));
+        check(Some(""), None);
+        check(None, None);
+
+        let error = overridden(Some(OsStr::new("KVM"))).unwrap_err();
+        assert_eq!(error.to_string(), "NODEOS_ACCEL is \"KVM\", which is not tcg, kvm or hvf");
+        assert_eq!(error.hint().unwrap(), "unset NODEOS_ACCEL, or set it to one of the three");
     }
 
     #[test]
-    fn only_the_right_code_in_time_is_kvm() {
-        assert_eq!(judge(&Trial::Ended(Some(boot_sector::EXIT_CODE))).accel, Accel::Kvm);
-        for trial in [Trial::Ended(Some(0)), Trial::Ended(Some(1)), Trial::Ended(None), Trial::Failed("x".into())] {
-            assert_eq!(judge(&trial).accel, Accel::Tcg, "{trial:?}");
-        }
-        assert_eq!(
-            judge(&Trial::TimedOut).why,
-            "/dev/kvm is there, but a test program of 512 bytes did not end within 3 s"
+    fn only_a_probe_that_passed_chooses_the_hypervisor() {
+        let check = |outcome: Outcome, accel: Accel, why: &str| {
+            assert_eq!(judge(Accel::Kvm, &outcome), Choice { accel, why: why.to_owned() });
+        };
+        check(Outcome::Passed, Accel::Kvm, "a test program ran under it");
+        check(
+            Outcome::TimedOut,
+            Accel::Tcg,
+            "/dev/kvm is there, but a test program of 512 bytes did not finish within 3 s",
+        );
+        check(
+            Outcome::Refused { message: "failed to initialize kvm".to_owned() },
+            Accel::Tcg,
+            "/dev/kvm is there, but a test program of 512 bytes did not run (failed to initialize kvm)",
         );
     }
 
     #[test]
-    fn a_program_that_does_not_end_is_killed() {
-        let child = Command::new("sleep").arg("60").stdout(Stdio::piped()).spawn().unwrap();
-        assert_eq!(wait(child, Duration::from_millis(50)), Trial::TimedOut);
-    }
-
-    #[test]
-    fn the_variable_names_one_of_three() {
-        assert_eq!(overridden("tcg").unwrap().accel, Accel::Tcg);
-        assert_eq!(overridden("hvf").unwrap().accel, Accel::Hvf);
-        let error = overridden("fast").unwrap_err();
-        assert_eq!(error.to_string(), "NODEOS_ACCEL is \"fast\", which is not tcg, kvm or hvf");
-    }
-
-    #[test]
-    fn a_result_is_read_as_it_was_kept() {
+    fn a_choice_on_this_host_is_made_once_and_then_kept() {
+        let qemu = Qemu::find().expect("QEMU is installed");
         let cache = tempfile::tempdir().unwrap();
-        let file = cache.path().join(PROBE_FILE);
-        let probed =
-            Probed { boot_id: "b".into(), qemu: "q".into(), choice: emulation("there is no /dev/kvm".into()) };
-        keep(cache.path(), &file, &probed).unwrap();
-        assert_eq!(serde_json::from_str::<Probed>(&fs::read_to_string(file).unwrap()).unwrap(), probed);
+        let first = Accel::choose(&qemu, Some(cache.path())).unwrap();
+        assert!(!first.why.is_empty());
+        assert_eq!(Accel::choose(&qemu, Some(cache.path())).unwrap(), first);
     }
 }

@@ -7,7 +7,8 @@
 pub mod machine;
 pub mod tuning;
 pub mod accel;
-mod boot_sector;
+mod findings;
+pub mod probe;
 pub mod process;
 pub mod vm;
 pub mod console;

@@ -50,6 +50,8 @@ pub enum Root {
     Disk { image: PathBuf },
     /// A cpio archive, maybe compressed, that the kernel unpacks into memory.
     Initramfs { archive: PathBuf },
+    /// The kernel and nothing else, which needs none: the probe of an accelerator.
+    None,
 }
 
 /// `--port HOST:GUEST`: TCP, from the host's loopback to the machine.
@@ -169,6 +171,7 @@ impl Machine {
             Root::Disk { .. } => words.extend(image_words("root=/dev/vda")),
             // The default, tmpfs, gives an archive half of the memory at most.
             Root::Initramfs { .. } => words.push("rootfstype=ramfs".to_owned()),
+            Root::None => {}
         }
         // The screen is a Linux console whatever terminal we were started from.
         if self.screen == Screen::None {
@@ -222,7 +225,7 @@ impl Machine {
                 argv.option("-drive", drive);
                 argv.option("-device", "virtio-blk-pci,drive=system");
             }
-            Root::Initramfs { .. } => argv.option("-m", memory),
+            Root::Initramfs { .. } | Root::None => argv.option("-m", memory),
         }
     }
 

@@ -3,9 +3,11 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use thiserror::Error;
+
+use crate::findings::Findings;
 
 /// Names another QEMU than the one in `PATH`.
 pub const VARIABLE: &str = "NODEOS_QEMU";
@@ -31,6 +33,19 @@ pub enum FindQemuError {
         #[source]
         source: io::Error,
     },
+}
+
+/// QEMU does not say which devices it has.
+#[derive(Debug, Error)]
+pub enum AskDevicesError {
+    #[error("cannot ask {} for its devices", .program.display())]
+    Run {
+        program: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} does not list its devices ({status})", .program.display())]
+    Status { program: PathBuf, status: ExitStatus },
 }
 
 impl FindQemuError {
@@ -65,10 +80,31 @@ impl Qemu {
         Ok(Qemu { version: text.lines().next().unwrap_or_default().to_owned(), program })
     }
 
-    /// Whether it can map an image from memory.
-    pub fn has_virtio_pmem(&self) -> bool {
-        let output = Command::new(&self.program).args(["-device", "help"]).stdin(Stdio::null()).output();
-        output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("\"virtio-pmem-pci\""))
+    /// Whether it can map an image from memory. The answer is kept in the folder `cache` until the host's next boot.
+    ///
+    /// # Errors
+    /// [`AskDevicesError`].
+    pub fn has_virtio_pmem(&self, cache: Option<&Path>) -> Result<bool, AskDevicesError> {
+        let ask = || self.has_device("virtio-pmem-pci");
+        Findings::look_up(cache, self, |findings| &mut findings.virtio_pmem, ask)
+    }
+
+    /// Whether it was built with the device `name`.
+    ///
+    /// # Errors
+    /// [`AskDevicesError`].
+    pub fn has_device(&self, name: &str) -> Result<bool, AskDevicesError> {
+        let program = || self.program.clone();
+        let mut ask = Command::new(&self.program);
+        let output = ask
+            .args(["-device", "help"])
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| AskDevicesError::Run { program: program(), source })?;
+        if !output.status.success() {
+            return Err(AskDevicesError::Status { program: program(), status: output.status });
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).contains(&format!("name \"{name}\"")))
     }
 }
 
@@ -97,5 +133,12 @@ mod tests {
         let error = FindQemuError::Missing { program: PROGRAM.to_owned() };
         assert_eq!(error.to_string(), "qemu-system-x86_64 is not installed");
         assert_eq!(error.hint().unwrap(), "install it: sudo apt-get install qemu-system-x86");
+    }
+
+    #[test]
+    fn devices_that_qemu_has_are_told_from_those_it_lacks() {
+        let qemu = Qemu::find().expect("QEMU is installed");
+        assert!(qemu.has_device("virtio-blk-pci").unwrap());
+        assert!(!qemu.has_device("nodeos-flux-capacitor").unwrap());
     }
 }

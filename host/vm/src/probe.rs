@@ -1,0 +1,166 @@
+//! A kernel of a few bytes that proves that a machine runs: what it is, and the deadline it is given.
+//!
+//! It is a PVH kernel, as NodeOS's own is, so that the proof takes the same way through firmware and loader.
+
+use std::io::{self, Write};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::accel::Accel;
+use crate::machine::{Machine, OnReboot, Root};
+use crate::vm::{BootError, Vm};
+
+/// Firmware and the program need 0.1 s where virtualisation works; ten times that on a busy host is still fine.
+/// Where it does not work, nothing ever comes, and this is what the user waits once after each boot of the host.
+pub const DEADLINE: Duration = Duration::from_secs(3);
+
+/// Turns of the busy loop: enough that a processor which only pretends to run is found out, over within 10 ms.
+const TURNS: u32 = 1_000_000;
+
+/// What the program writes to the exit port, and what QEMU makes of it: twice the value, plus one.
+/// See `hw/misc/debugexit.c` of QEMU.
+const VALUE: u8 = 42;
+/// The exit code of a QEMU whose guest has run the whole probe.
+pub const EXIT_CODE: i32 = (VALUE as i32) * 2 + 1;
+
+/// The device that ends QEMU with a code of the guest's choice, at the port that [`program`] writes to.
+pub const EXIT_DEVICE: &str = "isa-debug-exit,iobase=0x501,iosize=1";
+
+/// The least memory that firmware and a kernel at 1 MiB are comfortable with, in MiB.
+const MEMORY_MIB: u32 = 32;
+
+/// Why a probe could not be made; that it did not pass is no error.
+#[derive(Debug, Error)]
+pub enum ProbeError {
+    #[error("cannot write the probe kernel")]
+    Write(#[source] io::Error),
+    #[error("cannot start the probe")]
+    Start(#[source] BootError),
+}
+
+/// How a probe ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The guest ran all of it.
+    Passed,
+    /// Nothing came within [`DEADLINE`].
+    TimedOut,
+    /// QEMU ended without the guest having said so; its last message, or its exit status.
+    Refused { message: String },
+}
+
+/// Boots the probe under `accel`, for at most [`DEADLINE`].
+pub fn run(accel: Accel) -> Result<Outcome, ProbeError> {
+    let mut kernel = tempfile::NamedTempFile::new().map_err(ProbeError::Write)?;
+    kernel.write_all(&pvh_kernel(&program())).map_err(ProbeError::Write)?;
+    let machine = Machine {
+        memory_mib: MEMORY_MIB,
+        on_reboot: OnReboot::Exit,
+        accel,
+        extra: vec!["-device".into(), EXIT_DEVICE.into()],
+        ..Machine::new(kernel.path().to_owned(), Root::None)
+    };
+    let mut vm = Vm::boot(&machine).map_err(ProbeError::Start)?;
+    let Ok(status) = vm.wait(DEADLINE) else { return Ok(Outcome::TimedOut) };
+    Ok(outcome(status, &vm.stderr()))
+}
+
+/// Only the code that the guest itself has chosen counts: QEMU ends with 0 for many reasons.
+fn outcome(status: ExitStatus, stderr: &str) -> Outcome {
+    if status.code() == Some(EXIT_CODE) {
+        return Outcome::Passed;
+    }
+    let last = stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
+    Outcome::Refused { message: last.map_or_else(|| status.to_string(), str::to_owned) }
+}
+
+/// The machine code of the probe: 32-bit protected mode, no paging, as the PVH protocol enters a kernel.
+fn program() -> Vec<u8> {
+    let [a, b, c, d] = TURNS.to_le_bytes();
+    let instructions: [&[u8]; 8] = [
+        &[0xb9, a, b, c, d],                // mov ecx, TURNS
+        &[0x49],                            // dec ecx
+        &[0x75, 0xfd],                      // jnz back to dec
+        &[0xba, 0x01, 0x05, 0x00, 0x00],    // mov edx, 0x501: the port of EXIT_DEVICE
+        &[0xb0, VALUE],                     // mov al, VALUE
+        &[0xee],                            // out dx, al: QEMU ends here
+        &[0xf4],                            // hlt, should it not
+        &[0xeb, 0xfd],                      // jmp back to hlt
+    ];
+    instructions.concat()
+}
+
+/// Where a kernel of [`pvh_kernel`] lies in the guest's memory, headers first.
+const ADDRESS: u32 = 1 << 20;
+const ELF_HEADER: u32 = 52;
+const PROGRAM_HEADER: u32 = 32;
+const NOTE: u32 = 20;
+/// Offset of the code: after the ELF header, two program headers and the note.
+const CODE: u32 = ELF_HEADER + 2 * PROGRAM_HEADER + NOTE;
+
+/// An ELF file that QEMU boots as a kernel by the PVH protocol: `code` is entered at its first byte, in 32-bit
+/// protected mode with flat segments, interrupts off and no stack.
+///
+/// Source: the ELF specification; `docs/misc/pvh.pandoc` and `xen/include/public/elfnote.h` of Xen for the note.
+pub fn pvh_kernel(code: &[u8]) -> Vec<u8> {
+    let size = CODE + u32::try_from(code.len()).expect("code is small");
+    let mut file = Vec::new();
+    // The file is ELF, 32 bits, little endian, version 1.
+    file.extend([0x7f, b'E', b'L', b'F', 1, 1, 1, 0]);
+    file.extend([0; 8]);
+    // It is an executable (2) for the 80386 (3).
+    file.extend([2, 0, 3, 0]);
+    words(&mut file, &[1, ADDRESS + CODE, ELF_HEADER, 0, 0]);
+    // Sizes: ELF header, program header and how many of them; no sections.
+    for half in [ELF_HEADER as u16, PROGRAM_HEADER as u16, 2, 0, 0, 0] {
+        file.extend(half.to_le_bytes());
+    }
+    // PT_LOAD (1): the whole file, at ADDRESS, readable, writable and executable (7).
+    words(&mut file, &[1, 0, ADDRESS, ADDRESS, size, size, 7, 0x1000]);
+    // PT_NOTE (4): the note that follows.
+    let note = ELF_HEADER + 2 * PROGRAM_HEADER;
+    words(&mut file, &[4, note, ADDRESS + note, ADDRESS + note, NOTE, NOTE, 4, 4]);
+    // XEN_ELFNOTE_PHYS32_ENTRY (18), from "Xen": where to enter.
+    words(&mut file, &[4, 4, 18, u32::from_le_bytes(*b"Xen\0"), ADDRESS + CODE]);
+    file.extend(code);
+    file
+}
+
+fn words(file: &mut Vec<u8>, words: &[u32]) {
+    file.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_probe_runs_to_its_end_under_emulation() {
+        assert_eq!(run(Accel::Tcg).unwrap(), Outcome::Passed);
+    }
+
+    #[test]
+    fn only_the_guests_own_code_passes() {
+        use std::os::unix::process::ExitStatusExt;
+        let check = |wait_status, stderr, expected| {
+            assert_eq!(outcome(ExitStatus::from_raw(wait_status), stderr), expected);
+        };
+        let refused = |message: &str| Outcome::Refused { message: message.to_owned() };
+        check(85 << 8, "", Outcome::Passed);
+        check(0, "", refused("exit status: 0"));
+        check(1 << 8, "first
+qemu: failed to initialize kvm
+
+", refused("qemu: failed to initialize kvm"));
+        check(9, "", refused("signal: 9 (SIGKILL)"));
+    }
+
+    #[test]
+    fn the_probe_is_smaller_than_a_sector() {
+        assert!(pvh_kernel(&program()).len() <= 512);
+    }
+}
