@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod counts;
 pub mod guest;
 pub mod guest_runner;
@@ -40,6 +41,7 @@ pub enum Verb {
     Tidy(tidy::Arguments),
     GuestTest(guest_test::Arguments),
     GuestRunner(guest_runner::Arguments),
+    Bench(bench::Arguments),
 }
 
 /// Runs one command line, the program's name first.
@@ -61,6 +63,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Tidy(arguments) => tidy::run(arguments),
         Verb::GuestTest(arguments) => guest_test::run(arguments),
         Verb::GuestRunner(arguments) => guest_runner::run(arguments),
+        Verb::Bench(arguments) => bench::run(arguments),
     };
     ended.unwrap_or_else(|error| {
         narration::error(&error);

@@ -1,6 +1,7 @@
 //! What the chores tell the one who runs them, on standard error: steps, notes and errors.
 
 use std::fmt;
+use std::iter;
 use std::process::Command;
 use std::time::Instant;
 
@@ -11,12 +12,45 @@ pub fn line(text: impl fmt::Display) {
     eprintln!("{text}");
 }
 
-/// Prints an error and what caused it.
-pub fn error(error: &anyhow::Error) {
-    eprintln!("error: {error}");
-    for cause in error.chain().skip(1) {
-        eprintln!("caused by: {cause}");
+/// What the user can do about an error: a context that [`error`] shows last.
+#[derive(Debug)]
+struct Hint(String);
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
+}
+
+/// An error that carries its hint.
+pub fn with_hint(
+    hint: Option<String>,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> anyhow::Error {
+    let error = anyhow::Error::new(error);
+    match hint {
+        Some(hint) => error.context(Hint(hint)),
+        None => error,
+    }
+}
+
+/// Prints an error, what caused it, and what to do.
+pub fn error(error: &anyhow::Error) {
+    line(report(error));
+}
+
+fn report(error: &anyhow::Error) -> String {
+    let hint = error.downcast_ref::<Hint>().map(Hint::to_string);
+    let causes = error
+        .chain()
+        .map(ToString::to_string)
+        .filter(|cause| Some(cause) != hint.as_ref());
+    let words = iter::once("error").chain(iter::repeat("caused by"));
+    let lines = words
+        .zip(causes)
+        .map(|(word, cause)| format!("{word}: {cause}"));
+    let hint = hint.iter().map(|hint| format!("hint: {hint}"));
+    lines.chain(hint).collect::<Vec<_>>().join("\n")
 }
 
 /// A duration in whole units: `7 s`, `12 min 5 s`.
@@ -89,6 +123,22 @@ impl Task for Step {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn errors_are_shown_with_their_causes_and_the_hint_last() {
+        use anyhow::Context;
+        let broken = || std::fmt::Error;
+        let check = |error: anyhow::Error, expected: &str| assert_eq!(report(&error), expected);
+        let said = broken().to_string();
+        check(with_hint(None, broken()), &format!("error: {said}"));
+        let hinted = || with_hint(Some("do this".to_owned()), broken());
+        check(hinted(), &format!("error: {said}\nhint: do this"));
+        let deep = Err::<(), _>(hinted()).context("no kernel").unwrap_err();
+        check(
+            deep,
+            &format!("error: no kernel\ncaused by: {said}\nhint: do this"),
+        );
+    }
 
     #[test]
     fn durations_are_in_whole_units() {

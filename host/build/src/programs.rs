@@ -19,6 +19,8 @@ const MUSL: &str = "x86_64-unknown-linux-musl";
 const GNU: &str = "x86_64-unknown-linux-gnu";
 /// Everything that a program is made from, below the checkout.
 const SOURCES: &[&str] = &["Cargo.toml", "Cargo.lock", "os", "spec"];
+/// The packages that are no part of the system but run in its machines, with their folders.
+const OUTSIDE: &[(&str, &str)] = &[("nodeos-guest", "tests/guest"), ("nodeos-bench-init", "bench/init")];
 
 /// A built program.
 #[derive(Debug, Clone)]
@@ -133,7 +135,8 @@ fn key(ctx: &Context, package: &str, binary: &str, target: StaticTarget) -> Resu
         .text("target", target.triple)
         .text("flags", &target.flags.join(" "))
         .text("compiler", &compiler());
-    for name in SOURCES {
+    let outside = OUTSIDE.iter().filter(|(outside, _)| *outside == package).map(|(_, folder)| folder);
+    for name in SOURCES.iter().chain(outside) {
         let path = ctx.source.join(name);
         hasher = hasher
             .path(name, &path)

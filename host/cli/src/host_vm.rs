@@ -57,8 +57,8 @@ impl HostVm {
         })?;
         let has_pmem = qemu.has_virtio_pmem(Some(cache)).map_err(Failure::new)?;
         let pmem = if has_pmem { Pmem::Has } else { Pmem::HasNot };
-        let note =
-            (choice.accel == Accel::Tcg).then(|| format!("emulating the processor: {}", choice.why));
+        let note = (choice.accel == Accel::Tcg)
+            .then(|| format!("emulating the processor: {}", choice.why));
         // Rows and columns of nothing are what a serial line says that does not know its size.
         let size = tcgetwinsize(io::stdin())
             .ok()

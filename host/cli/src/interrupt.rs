@@ -37,13 +37,18 @@ pub struct HandleSignalsError(#[source] pub io::Error);
 impl Interrupt {
     /// Handles the three signals from now on.
     pub fn watch() -> Result<Interrupt, HandleSignalsError> {
-        let mut interrupt =
-            Interrupt { flag: Arc::default(), signalled: Arc::default(), handlers: Vec::new() };
+        let mut interrupt = Interrupt {
+            flag: Arc::default(),
+            signalled: Arc::default(),
+            handlers: Vec::new(),
+        };
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             // Handlers run in this order, so that whoever sees the flag also sees why it is set.
             for flag in [&interrupt.signalled, &interrupt.flag] {
                 let handler = signal_hook::flag::register(signal, Arc::clone(flag));
-                interrupt.handlers.push(handler.map_err(HandleSignalsError)?);
+                interrupt
+                    .handlers
+                    .push(handler.map_err(HandleSignalsError)?);
             }
         }
         Ok(interrupt)

@@ -8,6 +8,7 @@ pub mod arguments;
 pub mod chart;
 pub mod checks;
 pub mod commands;
+pub mod ender;
 pub mod environment;
 pub mod exit;
 pub mod foreground;

@@ -247,3 +247,110 @@ fn a_build_that_is_interrupted_says_so_and_ends_with_130() {
         assert!(after.ends_with(end), "{after}");
     }
 }
+
+/// A program that answers as QEMU does when it is asked what it is and what devices it has.
+fn fake_qemu(sealed: &Sealed, devices: &str) -> std::path::PathBuf {
+    let file = sealed.path().join("qemu");
+    let script = format!(
+        "#!/bin/sh\ncase $1 in\n\
+         --version) echo 'QEMU emulator version 9.9.9' ;;\n\
+         -device) echo '{devices}' ;;\n\
+         *) exit 3 ;;\nesac\n"
+    );
+    fs::write(&file, script).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    file
+}
+
+fn dry_run(devices: &str, arguments: &[&str]) -> Said {
+    let sealed = Sealed::new();
+    let mut command = sealed.command(&["start", "--dry-run"]);
+    command
+        .args(arguments)
+        .env("NODEOS_QEMU", fake_qemu(&sealed, devices));
+    sealed.say(
+        command
+            .env("NODEOS_ACCEL", "kvm")
+            .env("TERM", "xterm-256color"),
+    )
+}
+
+#[test]
+fn a_dry_run_prints_the_command_and_builds_nothing() {
+    let pmem = "name \"virtio-pmem-pci\", bus PCI";
+    let said = dry_run(
+        pmem,
+        &[
+            "--memory", "1G", "--port", "8080:80", "--append", "a b", "--", "-name", "a b",
+        ],
+    );
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(
+        said.err,
+        "note: out/x86_64/mainframe/qemu/system.img is not built yet: size=0 stands for its size\n"
+    );
+    let line = said.out.strip_suffix('\n').unwrap();
+    assert!(
+        line.starts_with("HOME/qemu -") && line.ends_with(" -name 'a b'"),
+        "{line}"
+    );
+    for part in [
+        "-accel kvm",
+        "-m 1024M",
+        "-kernel out/x86_64/mainframe/qemu/kernel",
+        "mem-path=out/x86_64/mainframe/qemu/system.img,size=0",
+        "hostfwd=tcp:127.0.0.1:8080-:80",
+        " TERM=xterm-256color a b'",
+    ] {
+        assert!(line.contains(part), "{part:?} is not in {line}");
+    }
+}
+
+#[test]
+fn a_qemu_without_virtio_pmem_gets_a_disk() {
+    let said = dry_run("name \"virtio-blk-pci\", bus PCI", &[]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(
+        said.err,
+        "note: this QEMU has no virtio-pmem: the system is a disk, which takes more memory\n"
+    );
+    assert!(
+        said.out.contains("virtio-blk-pci") && !said.out.contains("pmem"),
+        "{}",
+        said.out
+    );
+    let said = dry_run("", &["--root", "pmem"]);
+    assert_eq!(
+        said,
+        Said {
+            code: Some(1),
+            out: String::new(),
+            err: "error: this QEMU has no virtio-pmem device, which --root pmem needs\n\
+                  hint: leave --root away, or give --root disk\n"
+                .to_owned(),
+        }
+    );
+}
+
+#[test]
+fn emulation_is_said_with_its_reason() {
+    let sealed = Sealed::new();
+    let mut command = sealed.command(&["start", "--dry-run", "--root", "initramfs"]);
+    command
+        .env("NODEOS_QEMU", fake_qemu(&sealed, ""))
+        .env("NODEOS_ACCEL", "tcg");
+    let said = sealed.say(&mut command);
+    assert_eq!(
+        said.err,
+        "note: emulating the processor: NODEOS_ACCEL says so\n"
+    );
+    assert!(
+        said.out
+            .contains("-initrd out/x86_64/mainframe/qemu/initramfs.cpio.lz4"),
+        "{}",
+        said.out
+    );
+    let said = sealed.say(command.env("NODEOS_ACCEL", "warp"));
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+    assert!(said.err.starts_with("error: NODEOS_ACCEL "), "{}", said.err);
+}

@@ -101,6 +101,8 @@ const PROGRAM_HEADER: u32 = 32;
 const NOTE: u32 = 20;
 /// Offset of the code: after the ELF header, two program headers and the note.
 const CODE: u32 = ELF_HEADER + 2 * PROGRAM_HEADER + NOTE;
+/// Where the code of a kernel of [`pvh_kernel`] lies in the guest's memory.
+pub const ENTRY: u32 = ADDRESS + CODE;
 
 /// An ELF file that QEMU boots as a kernel by the PVH protocol: `code` is entered at its first byte, in 32-bit
 /// protected mode with flat segments, interrupts off and no stack.
@@ -114,7 +116,7 @@ pub fn pvh_kernel(code: &[u8]) -> Vec<u8> {
     file.extend([0; 8]);
     // It is an executable (2) for the 80386 (3).
     file.extend([2, 0, 3, 0]);
-    words(&mut file, &[1, ADDRESS + CODE, ELF_HEADER, 0, 0]);
+    words(&mut file, &[1, ENTRY, ELF_HEADER, 0, 0]);
     // Sizes: ELF header, program header and how many of them; no sections.
     for half in [ELF_HEADER as u16, PROGRAM_HEADER as u16, 2, 0, 0, 0] {
         file.extend(half.to_le_bytes());
@@ -125,7 +127,7 @@ pub fn pvh_kernel(code: &[u8]) -> Vec<u8> {
     let note = ELF_HEADER + 2 * PROGRAM_HEADER;
     words(&mut file, &[4, note, ADDRESS + note, ADDRESS + note, NOTE, NOTE, 4, 4]);
     // XEN_ELFNOTE_PHYS32_ENTRY (18), from "Xen": where to enter.
-    words(&mut file, &[4, 4, 18, u32::from_le_bytes(*b"Xen\0"), ADDRESS + CODE]);
+    words(&mut file, &[4, 4, 18, u32::from_le_bytes(*b"Xen\0"), ENTRY]);
     file.extend(code);
     file
 }

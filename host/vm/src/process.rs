@@ -12,7 +12,7 @@ use crate::findings::Findings;
 /// Names another QEMU than the one in `PATH`.
 pub const VARIABLE: &str = "NODEOS_QEMU";
 /// The program for our architecture.
-const PROGRAM: &str = "qemu-system-x86_64";
+pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
 
 /// The QEMU that runs machines.
 #[derive(Debug, Clone, PartialEq, Eq)]

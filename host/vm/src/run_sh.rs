@@ -1,108 +1,219 @@
-//! `run.sh`: a script that boots a machine without any program of ours.
+//! A shell script that boots a machine without the command line of NodeOS.
 
 use std::ffi::OsStr;
+use std::path::Path;
 
-use crate::accel::Accel;
-use crate::machine::{ConsoleTo, Machine, OnReboot};
+use crate::accel::{Accel, VARIABLE as ACCEL};
+use crate::machine::{ConsoleTo, Machine, OnReboot, Root, Screen};
+use crate::process::{PROGRAM, VARIABLE as QEMU};
+use crate::tuning;
 
-/// The text of a POSIX shell script that boots `machine`, whose paths are relative to the script's folder.
-///
-/// The memory can be changed with `NODEOS_MEMORY` (in MiB), the accelerator with `NODEOS_ACCEL`; arguments of the script
-/// are passed on to QEMU.
+/// The script. It finds the machine's files by their names in its own folder, wherever that folder is moved; the
+/// accelerator, QEMU and the memory come from the environment.
 pub fn run_sh(machine: &Machine) -> String {
-    let mut machine = machine.clone();
-    machine.console = ConsoleTo::Terminal;
-    machine.on_reboot = OnReboot::Restart;
-    let memory = machine.memory_mib;
-    let argv_of = |accel: Accel| {
-        let mut machine = machine.clone();
-        machine.accel = accel;
-        let memory_word = format!("{memory}M");
-        let argv = machine.argv();
-        let word = |word: &OsStr| {
-            let text = word.to_string_lossy();
-            // The memory is the one thing that the script's caller may want to be otherwise.
-            match text.strip_prefix(&memory_word) {
-                Some(rest) => format!("\"${{NODEOS_MEMORY:-{memory}}}M\"{}", quote(rest)),
-                None => quote(&text),
-            }
-        };
-        argv[1..].iter().map(|argument| word(argument)).collect::<Vec<_>>().join(" ")
-    };
+    let machine = beside_the_script(machine);
+    let emulated = Machine { accel: Accel::Tcg, ..machine.clone() };
+    let emulation = tuning::kernel_words(&emulated).join(" ");
+    let default_memory = machine.memory_mib;
+    let (tcg, hardware) = (tuning::cpu(Accel::Tcg), tuning::cpu(machine.accel));
+    // A screen is a console of its own kind, whatever terminal the script was started from.
+    let terminal = if machine.screen == Screen::None { TERMINAL } else { "" };
+    let command = command(&machine);
     format!(
-        "#!/bin/sh\n\
-         # Boots this system in QEMU. Ctrl-A X ends the machine.\n\
-         #   NODEOS_MEMORY  its memory in MiB ({memory})\n\
-         #   NODEOS_ACCEL   kvm or tcg (tcg, which works everywhere)\n\
-         # Arguments are passed on to QEMU.\n\
-         cd \"$(dirname \"$0\")\" || exit 1\n\
-         qemu=${{NODEOS_QEMU:-qemu-system-x86_64}}\n\
-         if ! command -v \"$qemu\" >/dev/null; then\n\
-         \x20   echo \"run.sh: $qemu is not installed (sudo apt-get install qemu-system-x86)\" >&2\n\
-         \x20   exit 69\n\
-         fi\n\
-         case ${{NODEOS_ACCEL:-tcg}} in\n\
-         tcg) exec \"$qemu\" {tcg} \"$@\" ;;\n\
-         kvm) exec \"$qemu\" {kvm} \"$@\" ;;\n\
-         *) echo \"run.sh: NODEOS_ACCEL is $NODEOS_ACCEL, which is not tcg or kvm\" >&2; exit 2 ;;\n\
-         esac\n",
-        tcg = argv_of(Accel::Tcg),
-        kvm = argv_of(Accel::Kvm),
+        r#"#!/bin/sh
+# Boots this NodeOS in QEMU, on this terminal. Ctrl-A X ends the machine.
+#
+# Arguments are passed on to QEMU; file names in them are relative to this folder.
+#   NODEOS_MEMORY   memory: 256M, 1G or a number of MiB (now {default_memory}M)
+#   {ACCEL}    tcg (emulation, works everywhere), kvm or hvf
+#   {QEMU}     the QEMU to run
+set -eu
+cd -- "$(dirname -- "$0")"
+
+fail() {{
+    echo "error: $1" >&2
+    exit "$2"
+}}
+
+qemu=${{{QEMU}:-{PROGRAM}}}
+command -v "$qemu" >/dev/null ||
+    fail "cannot find $qemu
+hint: sudo apt-get install qemu-system-x86" 69
+
+memory=${{NODEOS_MEMORY:-{default_memory}M}}
+case $memory in
+*[Gg]) unit=1024 memory=${{memory%?}} ;;
+*[Mm]) unit=1 memory=${{memory%?}} ;;
+*) unit=1 ;;
+esac
+case $memory in
+'' | 0* | *[!0-9]*) fail "NODEOS_MEMORY is ${{NODEOS_MEMORY}}, which is not like 256M or 1G" 2 ;;
+esac
+memory=$((memory * unit))
+
+accel=${{{ACCEL}:-tcg}}
+case $accel in
+tcg) cpu={tcg} words='{emulation} ' ;;
+kvm | hvf) cpu={hardware} words= ;;
+*) fail "{ACCEL} is $accel, which is not one of tcg, kvm and hvf" 2 ;;
+esac
+
+{terminal}exec "$qemu"{command} "$@"
+"#
     )
 }
 
-/// A word as the shell reads it back.
-fn quote(word: &str) -> String {
+/// Tells the machine which terminal shows its console, and how large that is.
+const TERMINAL: &str = r#"case ${TERM:-} in
+'' | *[!A-Za-z0-9._+-]*) ;;
+*) words="${words}TERM=$TERM " ;;
+esac
+size=$(stty size 2>/dev/null) && [ "$size" != "0 0" ] &&
+    words="${words}nodeos.console=${size#* }x${size% *} "
+
+"#;
+
+/// The same machine with its files in the current folder, for a person at a terminal. What helps only
+/// under emulation is the script's affair.
+fn beside_the_script(machine: &Machine) -> Machine {
+    let name = |path: &Path| path.file_name().unwrap_or(OsStr::new(".")).into();
+    let root = match &machine.root {
+        Root::Pmem { image, size } => Root::Pmem { image: name(image), size: *size },
+        Root::Disk { image } => Root::Disk { image: name(image) },
+        Root::Initramfs { archive } => Root::Initramfs { archive: name(archive) },
+        Root::None => Root::None,
+    };
+    Machine {
+        accel: Accel::Kvm,
+        kernel: name(&machine.kernel),
+        root,
+        console: ConsoleTo::Terminal,
+        on_reboot: OnReboot::Restart,
+        ..machine.clone()
+    }
+}
+
+/// The arguments, one option on a line, with the script's variables where it has a choice.
+fn command(machine: &Machine) -> String {
+    let argv = machine.argv();
+    let mut arguments = argv[1..].iter().map(|argument| argument.to_string_lossy()).peekable();
+    let mut text = String::new();
+    while let Some(option) = arguments.next() {
+        text.push_str(&format!(" \\\n    {}", shell_word(&option)));
+        let Some(value) = arguments.next_if(|next| !next.starts_with('-')) else { continue };
+        let value = match &*option {
+            "-accel" => "\"$accel\"".to_owned(),
+            "-cpu" => "\"$cpu\"".to_owned(),
+            "-m" => memory(&value, machine.memory_mib),
+            "-append" => format!("\"$words\"{}", shell_word(&value)),
+            _ => shell_word(&value),
+        };
+        text.push_str(&format!(" {value}"));
+    }
+    text
+}
+
+/// `256M,slots=1,maxmem=4352M` with the script's memory in the place of 256, and 4096 more than that as the most.
+fn memory(value: &str, memory_mib: u32) -> String {
+    let rest = value.strip_prefix(&format!("{memory_mib}M")).unwrap_or_default();
+    let Some((slots, most)) = rest.split_once("maxmem=") else { return format!("\"${{memory}}M{rest}\"") };
+    let most: u64 = most.trim_end_matches('M').parse().unwrap_or_default();
+    let room = most.saturating_sub(u64::from(memory_mib));
+    format!("\"${{memory}}M{slots}maxmem=$((memory + {room}))M\"")
+}
+
+/// Quotes one word for a POSIX shell, if it needs that.
+fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@+%".contains(c);
-    match word.chars().all(is_plain) {
+    match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-    use std::process::Command;
+    use std::process::{Command, Stdio};
 
     use super::*;
-    use crate::machine::Root;
 
     fn script() -> String {
-        let root = Root::Pmem { image: PathBuf::from("system.img"), size: 2 << 20 };
-        run_sh(&Machine::new(PathBuf::from("kernel"), root))
+        let root = Root::Pmem { image: PathBuf::from("out/system.img"), size: 2 << 20 };
+        run_sh(&Machine::new(PathBuf::from("out/kernel"), root))
     }
 
-    /// Runs the script with a QEMU that says its arguments.
+    /// Runs the script with a QEMU that says its arguments, from another folder than its own.
     fn run(env: &[(&str, &str)]) -> (Option<i32>, String) {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("run.sh");
         std::fs::write(&file, script()).unwrap();
         let mut command = Command::new("sh");
-        command.arg(&file).arg("an argument").env("NODEOS_QEMU", "echo").env_remove("NODEOS_ACCEL");
-        command.envs(env.iter().copied());
+        command.arg(&file).arg("an argument").env("NODEOS_QEMU", "echo");
+        command.env_remove("NODEOS_ACCEL").env_remove("NODEOS_MEMORY").env_remove("TERM");
+        command.envs(env.iter().copied()).stdin(Stdio::null());
         let output = command.output().unwrap();
         let text = output.stdout.iter().chain(&output.stderr).copied().collect();
         (output.status.code(), String::from_utf8(text).unwrap())
     }
 
     #[test]
-    fn the_shell_reads_the_machine_back() {
-        let (code, said) = run(&[]);
-        assert_eq!(code, Some(0));
-        assert!(said.starts_with("-accel tcg "), "{said}");
-        assert!(said.contains("-m 256M,slots=1,maxmem=4352M"), "{said}");
-        assert!(said.contains("-append console=ttyS0 quiet"), "{said}");
-        assert!(said.ends_with("an argument\n"), "{said}");
+    fn the_script_says_what_the_machine_says() {
+        let root = Root::Pmem { image: PathBuf::from("system.img"), size: 2 << 20 };
+        let mut machine = Machine::new(PathBuf::from("kernel"), root);
+        machine.console = ConsoleTo::Terminal;
+        machine.on_reboot = OnReboot::Restart;
+        // The script puts the words of emulation first, which makes no difference to the kernel.
+        let emulation = tuning::kernel_words(&machine).join(" ");
+        let argv: Vec<String> = machine.argv()[1..].iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let expected = argv.join(" ").replace(&format!(" {emulation}"), "");
+        let expected = expected.replace("-append ", &format!("-append {emulation} "));
+        assert_eq!(run(&[]), (Some(0), format!("{expected} an argument
+")));
     }
 
     #[test]
-    fn memory_and_accelerator_can_be_chosen() {
-        let (_, said) = run(&[("NODEOS_MEMORY", "512"), ("NODEOS_ACCEL", "kvm")]);
-        assert!(said.starts_with("-accel kvm ") && said.contains("-m 512M,"), "{said}");
-        let (code, said) = run(&[("NODEOS_ACCEL", "fast")]);
-        assert_eq!((code, said.as_str()), (Some(2), "run.sh: NODEOS_ACCEL is fast, which is not tcg or kvm\n"));
-        let (code, said) = run(&[("NODEOS_QEMU", "no-such-qemu")]);
-        assert_eq!(code, Some(69), "{said}");
+    fn memory_can_be_chosen_in_every_usual_way() {
+        let check = |memory: &str, expected: &str| {
+            let (code, said) = run(&[("NODEOS_MEMORY", memory)]);
+            assert!(code == Some(0) && said.contains(expected), "{memory}: {said}");
+        };
+        check("512", "-m 512M,slots=1,maxmem=4608M ");
+        check("512M", "-m 512M,slots=1,maxmem=4608M ");
+        check("8G", "-m 8192M,slots=1,maxmem=12288M ");
+        check("8g", "-m 8192M,slots=1,maxmem=12288M ");
+        for wrong in ["much", "0", "1T", "-5", "M", "08"] {
+            let expected = format!("error: NODEOS_MEMORY is {wrong}, which is not like 256M or 1G
+");
+            assert_eq!(run(&[("NODEOS_MEMORY", wrong)]), (Some(2), expected));
+        }
+    }
+
+    #[test]
+    fn the_accelerator_can_be_chosen() {
+        let (code, said) = run(&[("NODEOS_ACCEL", "kvm")]);
+        assert!(code == Some(0) && said.contains("-accel kvm -cpu host "), "{said}");
+        assert!(said.contains("-append console=ttyS0 "), "{said}");
+        let error = "error: NODEOS_ACCEL is fast, which is not one of tcg, kvm and hvf
+";
+        assert_eq!(run(&[("NODEOS_ACCEL", "fast")]), (Some(2), error.to_owned()));
+    }
+
+    #[test]
+    fn the_terminal_is_named_if_its_name_is_a_word() {
+        let check = |term: &str, expected: &str| {
+            let (_, said) = run(&[("TERM", term)]);
+            assert!(said.contains(&format!("noreplace-smp {expected}console=ttyS0 ")), "{term}: {said}");
+        };
+        check("xterm-256color", "TERM=xterm-256color ");
+        check("two words", "");
+    }
+
+    #[test]
+    fn a_missing_qemu_is_named_with_what_to_do() {
+        let expected = "error: cannot find no-such-qemu
+hint: sudo apt-get install qemu-system-x86
+";
+        assert_eq!(run(&[("NODEOS_QEMU", "no-such-qemu")]), (Some(69), expected.to_owned()));
     }
 }

@@ -1,6 +1,7 @@
 //! [`Vm`]: a running machine whose console is ours.
 
 use std::io::{self, Read};
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -27,6 +28,14 @@ pub enum BootError {
     },
     #[error("the machine's console goes to the terminal")]
     NotPiped,
+    #[error("port {port} of this host is taken")]
+    PortTaken { port: u16 },
+    #[error("cannot listen on port {port} of this host")]
+    Port {
+        port: u16,
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl BootError {
@@ -34,7 +43,9 @@ impl BootError {
     pub fn hint(&self) -> Option<String> {
         match self {
             BootError::Missing { .. } => Some("install it: sudo apt-get install qemu-system-x86".to_owned()),
-            _ => None,
+            BootError::PortTaken { .. } => Some("forward another port, or end what listens there".to_owned()),
+            BootError::Port { port, .. } if *port < 1024 => Some("ports below 1024 are for root".to_owned()),
+            BootError::Spawn { .. } | BootError::NotPiped | BootError::Port { .. } => None,
         }
     }
 }
@@ -58,6 +69,7 @@ impl Vm {
         if machine.console != ConsoleTo::Pipes {
             return Err(BootError::NotPiped);
         }
+        machine.ports.iter().try_for_each(|port| check_port(port.host))?;
         let argv = machine.argv();
         let (program, words) = argv.split_first().expect("a command line begins with its program");
         let mut command = Command::new(program);
@@ -148,6 +160,15 @@ impl Vm {
         let time = Timespec::try_from(time).ok();
         // An interrupted wait is made again by the caller.
         let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], time.as_ref());
+    }
+}
+
+/// Listens on a port for a moment, so that the error comes before the machine and not out of QEMU.
+fn check_port(port: u16) -> Result<(), BootError> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(BootError::PortTaken { port }),
+        Err(source) => Err(BootError::Port { port, source }),
     }
 }
 

@@ -2,7 +2,6 @@
 #![cfg_attr(panic = "abort", no_std)]
 #![no_main]
 #![forbid(unsafe_code)]
-
 nodeos_sys::entry!(nodeos_init::run);
 
 #[cfg(panic = "abort")]

@@ -128,14 +128,21 @@ fn become_program(
 }
 
 fn become_job() {
-    let stdin = standard::input();
-    let in_foreground = termios::tcgetpgrp(stdin).is_ok_and(|group| group == process::getpgrp());
+    let caller_is_foreground = is_foreground();
     let _ = process::setpgid(None, None);
-    if in_foreground {
+    if caller_is_foreground {
         // A job in the background that changes the foreground is stopped by TTOU, unless it blocks that (tcsetpgrp(3)).
         let _ = signals::block_all();
-        let _ = termios::tcsetpgrp(stdin, process::getpid());
+        let _ = termios::tcsetpgrp(standard::input(), process::getpid());
     }
+}
+
+/// Whether this process belongs to the foreground job of the terminal on standard input, if that is one.
+fn is_foreground() -> bool {
+    // Not through rustix, to which the number 0 is no process group. A group from outside this PID namespace has that
+    // number in both places (pid_namespaces(7)); then it is taken for the same one.
+    // SAFETY: tcgetpgrp(3) and getpgrp(2) take numbers only, and touch no memory of this process.
+    unsafe { libc::tcgetpgrp(libc::STDIN_FILENO) == libc::getpgrp() }
 }
 
 fn pointers(strings: &[CString]) -> Vec<*const c_char> {

@@ -12,6 +12,7 @@ pub mod scenario;
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use nodeos_spec::channel::{RESULTS, TestReport};
@@ -37,6 +38,12 @@ pub enum RunOrderError {
     },
     #[error("cannot find the port for results")]
     FindPort(#[source] FindPortError),
+    #[error("cannot make the link {}", .path.display())]
+    Link {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot start {}", .program.display())]
     Start {
         program: PathBuf,
@@ -59,6 +66,13 @@ pub fn run(path: &Path) -> Result<(), RunOrderError> {
     })?;
     let device = port::find(Path::new(port::CLASS), RESULTS).map_err(RunOrderError::FindPort)?;
     let mut reporter = Reporter::open(&device).map_err(RunOrderError::Report)?;
+    for (path, text) in &order.links {
+        let path = Path::new(path);
+        make_link(path, Path::new(text)).map_err(|source| RunOrderError::Link {
+            path: path.to_owned(),
+            source,
+        })?;
+    }
     let code = program::run(&order, &mut |line| {
         reporter.send(&TestReport::Output { line })
     })?;
@@ -66,4 +80,11 @@ pub fn run(path: &Path) -> Result<(), RunOrderError> {
         .send(&TestReport::Done { code })
         .map_err(RunOrderError::Report)?;
     reporter.wait_until_taken().map_err(RunOrderError::Report)
+}
+
+fn make_link(path: &Path, text: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    symlink(text, path)
 }

@@ -16,6 +16,9 @@ pub struct Order {
     pub arguments: Vec<String>,
     /// Nothing else is in the program's environment.
     pub env: BTreeMap<String, String>,
+    /// Symbolic links to make first: where they are, and what they say. The image cannot hold them itself where the
+    /// machine mounts something over them, such as its own `/tmp`.
+    pub links: BTreeMap<String, String>,
 }
 
 /// Why a text is not an order.
@@ -33,6 +36,7 @@ struct RawOrder {
     program: String,
     arguments: Vec<String>,
     env: BTreeMap<String, String>,
+    links: BTreeMap<String, String>,
 }
 
 impl Order {
@@ -48,6 +52,7 @@ impl Order {
             program: raw.program,
             arguments: raw.arguments,
             env: raw.env,
+            links: raw.links,
         })
     }
 
@@ -57,6 +62,7 @@ impl Order {
             program: self.program.clone(),
             arguments: self.arguments.clone(),
             env: self.env.clone(),
+            links: self.links.clone(),
         };
         serde_json::to_string(&raw).expect("strings always serialise")
     }
@@ -72,6 +78,10 @@ mod tests {
             program: "/test".to_owned(),
             arguments: vec!["--nocapture".to_owned(), "two words".to_owned()],
             env: BTreeMap::from([("RUST_BACKTRACE".to_owned(), "1".to_owned())]),
+            links: BTreeMap::from([(
+                "/tmp/target/debug/init".to_owned(),
+                "/programs/init".to_owned(),
+            )]),
         };
         assert_eq!(Order::parse(&order.to_json()).unwrap(), order);
     }
@@ -87,7 +97,7 @@ mod tests {
         };
         check("{}", "the order is not what it should be");
         check(
-            r#"{"program": "test", "arguments": [], "env": {}}"#,
+            r#"{"program": "test", "arguments": [], "env": {}, "links": {}}"#,
             "the program \"test\" of the order does not begin with /",
         );
     }

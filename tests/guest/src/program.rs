@@ -99,6 +99,7 @@ mod tests {
             program: "/bin/sh".to_owned(),
             arguments: vec!["-c".to_owned(), script.to_owned()],
             env: BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]),
+            links: BTreeMap::new(),
         };
         let mut lines = Vec::new();
         let code = run(&order, &mut |line| {
@@ -140,6 +141,7 @@ mod tests {
             program: "/no/such/program".to_owned(),
             arguments: Vec::new(),
             env: BTreeMap::new(),
+            links: BTreeMap::new(),
         };
         let error = run(&order, &mut |_| Ok(())).unwrap_err();
         assert_eq!(error.to_string(), "cannot start /no/such/program");

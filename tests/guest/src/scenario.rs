@@ -15,7 +15,10 @@ pub fn orphans(count: &str, out: &mut dyn Write) -> io::Result<()> {
     let count: u32 = count.parse().map_err(io::Error::other)?;
     let program = std::env::current_exe()?;
     for _ in 0..count {
-        Command::new(&program).arg("orphan-maker").stdin(Stdio::null()).status()?;
+        Command::new(&program)
+            .arg("orphan-maker")
+            .stdin(Stdio::null())
+            .status()?;
     }
     let deadline = Instant::now() + REAP_DEADLINE;
     let mut left = others()?;
@@ -24,12 +27,20 @@ pub fn orphans(count: &str, out: &mut dyn Write) -> io::Result<()> {
         left = others()?;
     }
     let zombies = left.iter().filter(|process| process.state == 'Z').count();
-    writeln!(out, "orphans made: {count}, processes left: {}, zombies: {zombies}", left.len())
+    writeln!(
+        out,
+        "orphans made: {count}, processes left: {}, zombies: {zombies}",
+        left.len()
+    )
 }
 
 /// Starts a process and does not wait for it.
 pub fn make_orphan() -> io::Result<()> {
-    Command::new(std::env::current_exe()?).arg("orphan").stdin(Stdio::null()).spawn().map(drop)
+    Command::new(std::env::current_exe()?)
+        .arg("orphan")
+        .stdin(Stdio::null())
+        .spawn()
+        .map(drop)
 }
 
 /// Mounts a tmpfs at `path` and leaves it there.
@@ -42,7 +53,12 @@ pub fn mount(path: &str, out: &mut dyn Write) -> io::Result<()> {
 /// What PID 1 has given its program: parent, session, terminal, blocked and ignored signals.
 pub fn status(out: &mut dyn Write) -> io::Result<()> {
     let stat = fs::read_to_string("/proc/self/stat")?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
     // proc_pid_stat(5), counted after the name: state ppid pgrp session tty_nr
     let field = |index: usize| fields.get(index).copied().unwrap_or("?");
     let own = std::process::id().to_string();
@@ -67,16 +83,28 @@ fn others() -> io::Result<Vec<Process>> {
     let mut processes = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
-        let Some(id) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(id) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         // A process may end between the listing and the reading.
-        let Ok(stat) = fs::read_to_string(format!("/proc/{id}/stat")) else { continue };
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let Ok(stat) = fs::read_to_string(format!("/proc/{id}/stat")) else {
+            continue;
+        };
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
         let parent = fields.get(1).copied().unwrap_or_default();
         // Kernel threads are children of kthreadd, PID 2.
         if id == 1 || id == own || id == 2 || parent == "2" {
             continue;
         }
-        let state = fields.first().and_then(|state| state.chars().next()).unwrap_or('?');
+        let state = fields
+            .first()
+            .and_then(|state| state.chars().next())
+            .unwrap_or('?');
         processes.push(Process { state });
     }
     Ok(processes)

@@ -15,8 +15,8 @@ use nodeos_spec::boot::{self, BootSpec};
 
 /// PID 1, as the kernel looks for it in an initramfs.
 const INIT: &str = "/init";
-/// What `init` starts.
-const AGENT: &str = "/agent";
+/// Where programs are. Tests find them at the path that they have on the host, through links.
+const PROGRAMS: &str = "/programs";
 /// The program under test.
 const TEST: &str = "/test";
 /// The names of their programs, as cargo builds them.
@@ -36,7 +36,7 @@ pub fn folder_of_programs(test: &Path) -> anyhow::Result<&Path> {
     folder.with_context(|| format!("{} is not where cargo puts test programs", test.display()))
 }
 
-/// Everything that the machine of one test program has. Programs lie at their host's path as well.
+/// Everything that the machine of one test program has.
 pub fn tree(test: &Path, arguments: &[String]) -> anyhow::Result<Tree> {
     let mut tree = Tree::new();
     for point in MOUNT_POINTS {
@@ -50,28 +50,31 @@ pub fn tree(test: &Path, arguments: &[String]) -> anyhow::Result<Tree> {
         gid: 0,
     };
     tree.insert("/dev/console", console)?;
+    tree.insert(PROGRAMS, Entry::directory(0o755))?;
     let folder = folder_of_programs(test)?;
-    for (name, path) in programs(folder)? {
-        insert_below_root(&mut tree, &path, program(&path)?)?;
-        match name.as_str() {
-            INIT_BINARY => tree.insert(INIT, Entry::symlink(path))?,
-            AGENT_BINARY => tree.insert(AGENT, Entry::symlink(path))?,
-            _ => {}
-        }
+    let mut links = BTreeMap::new();
+    for path in programs(folder)? {
+        let inside = Path::new(PROGRAMS).join(path.file_name().expect("it was found in a folder"));
+        tree.insert(&inside, program(&path)?)?;
+        links.insert(utf8(&path)?, utf8(&inside)?);
     }
-    for needed in [INIT, AGENT] {
+    let [init, agent] = [INIT_BINARY, AGENT_BINARY].map(|name| Path::new(PROGRAMS).join(name));
+    for needed in [&init, &agent] {
         let found = tree.get(needed).is_some();
         ensure!(
             found,
-            "{} lacks the program for {needed}: cargo xtask guest-test builds it",
-            folder.display()
+            "{} lacks the program for {}: cargo xtask guest-test builds it",
+            folder.display(),
+            needed.display()
         );
     }
+    tree.insert(INIT, Entry::symlink(init))?;
     tree.insert(TEST, program(test)?)?;
     let order = Order {
         program: TEST.to_owned(),
         arguments: arguments.to_vec(),
         env: environment(),
+        links,
     };
     insert_below_root(
         &mut tree,
@@ -83,7 +86,7 @@ pub fn tree(test: &Path, arguments: &[String]) -> anyhow::Result<Tree> {
             "NodeOS guest test {}",
             test.file_name().unwrap_or(OsStr::new("")).display()
         ),
-        program: vec![AGENT.to_owned()],
+        program: vec![utf8(&agent)?],
         ..BootSpec::default()
     };
     insert_below_root(
@@ -98,19 +101,22 @@ fn program(path: &Path) -> anyhow::Result<Entry> {
     Entry::host_file(0o555, path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// The executable files of a folder, by name.
-fn programs(folder: &Path) -> anyhow::Result<BTreeMap<String, PathBuf>> {
-    let mut programs = BTreeMap::new();
+fn utf8(path: &Path) -> anyhow::Result<String> {
+    path.to_str()
+        .map(str::to_owned)
+        .with_context(|| format!("{} is not UTF-8", path.display()))
+}
+
+/// The executable files of a folder.
+fn programs(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut programs = Vec::new();
     for entry in
         fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?
     {
         let entry = entry?;
         let metadata = entry.metadata()?;
         if metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 {
-            programs.insert(
-                entry.file_name().to_string_lossy().into_owned(),
-                entry.path(),
-            );
+            programs.push(entry.path());
         }
     }
     Ok(programs)
@@ -172,11 +178,11 @@ mod tests {
 
     #[test]
     fn the_machine_has_init_the_agent_and_the_program_with_its_arguments() {
-        let (scratch, test) = target_folder(&["init", "nodeos-guest"]);
+        let (_scratch, test) = target_folder(&["init", "nodeos-guest"]);
         let tree = tree(&test, &["--nocapture".to_owned()]).unwrap();
         for path in [
             "/init",
-            "/agent",
+            "/programs/nodeos-guest",
             "/test",
             "/proc",
             "/dev/console",
@@ -185,11 +191,7 @@ mod tests {
         ] {
             assert!(tree.get(path).is_some(), "{path}");
         }
-        assert!(
-            tree.get(scratch.path().join("debug/init")).is_some(),
-            "CARGO_BIN_EXE_init names this path"
-        );
-        assert!(tree.get(scratch.path().join("debug/notes")).is_none());
+        assert!(tree.get("/programs/notes").is_none());
     }
 
     #[test]
@@ -197,7 +199,9 @@ mod tests {
         let (_scratch, test) = target_folder(&["init"]);
         let error = tree(&test, &[]).unwrap_err().to_string();
         assert!(
-            error.ends_with("lacks the program for /agent: cargo xtask guest-test builds it"),
+            error.ends_with(
+                "lacks the program for /programs/nodeos-guest: cargo xtask guest-test builds it"
+            ),
             "{error}"
         );
         let error = tree(Path::new("/bin/true"), &[]).unwrap_err().to_string();

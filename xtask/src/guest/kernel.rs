@@ -11,7 +11,7 @@ use nodeos_build::kernel;
 use nodeos_build::manifest::Manifest;
 use nodeos_build::recipe::Profile;
 
-use crate::narration::Lines;
+use crate::narration::{self, Lines};
 use crate::project;
 
 /// Names another kernel (an ELF `vmlinux` or a `bzImage`), for those who work on one. `guest-test` sets it for the
@@ -32,15 +32,8 @@ pub fn find() -> anyhow::Result<PathBuf> {
         jobs: std::thread::available_parallelism().map_or(1, usize::from),
     };
     let manifest = Manifest::load(project::root()).context("cannot read the list of inputs")?;
-    let kernel = kernel::build(&context, &manifest, Profile::Cloud).map_err(|error| {
-        let hint = error.hint();
-        let error = anyhow::Error::new(error);
-        match hint {
-            Some(hint) => error.context(format!(
-                "there is no kernel for the guest tests (hint: {hint})"
-            )),
-            None => error.context("there is no kernel for the guest tests"),
-        }
-    })?;
+    let kernel = kernel::build(&context, &manifest, Profile::Cloud)
+        .map_err(|error| narration::with_hint(error.hint(), error))
+        .context("there is no kernel for the guest tests")?;
     Ok(kernel.vmlinux)
 }

@@ -13,6 +13,7 @@ use nodeos_spec::channel::{RESULTS, TestReport};
 use nodeos_vm::accel::Accel;
 use nodeos_vm::channel::Lines;
 use nodeos_vm::machine::{Channel, ConsoleTo, Machine, OnReboot, Root};
+use nodeos_vm::process::Qemu;
 use nodeos_vm::vm::Vm;
 
 use crate::narration;
@@ -64,8 +65,10 @@ fn write(tree: &Tree, path: &Path) -> anyhow::Result<()> {
 
 fn machine(kernel: &Path, archive: PathBuf, socket: PathBuf) -> anyhow::Result<Machine> {
     let cache = Cache::default_root().ok();
-    let accel = Accel::choose(cache.as_deref())
-        .context("cannot tell which accelerator works")?
+    let qemu = Qemu::find().map_err(|error| narration::with_hint(error.hint(), error))?;
+    let choice = Accel::choose(&qemu, cache.as_deref());
+    let accel = choice
+        .map_err(|error| narration::with_hint(error.hint(), error))?
         .accel;
     Ok(Machine {
         accel,

@@ -74,7 +74,7 @@ fn may_use(user: &Path, used: &Path) -> bool {
         within(used, &["spec"])
     } else {
         // Tests and chores look at the system from outside: they run the target's programs, they do not link them.
-        within(used, &["spec", "host", "tests"])
+        within(used, &["spec", "host", "tests", "bench"])
     }
 }
 

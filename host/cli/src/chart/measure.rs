@@ -1,5 +1,6 @@
 //! One boot with a stop watch: reads init's marks and the prompt from the console, then ends the machine.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use nodeos_spec::cmdline;
@@ -9,6 +10,7 @@ use nodeos_vm::vm::{BootError, Vm};
 use thiserror::Error;
 
 use crate::chart::Observed;
+use crate::ender::Ender;
 
 /// A boot under emulation takes some three seconds, ten on a busy host. After a minute it will not come any more.
 const BOOT_DEADLINE: Duration = Duration::from_secs(60);
@@ -19,6 +21,10 @@ const POWER_OFF_DEADLINE: Duration = Duration::from_secs(10);
 /// Why a boot could not be measured.
 #[derive(Debug, Error)]
 pub enum MeasureError {
+    #[error("the machine was ended, as a signal asked for")]
+    ToldToEnd,
+    #[error("cannot handle signals")]
+    Signals(#[source] io::Error),
     #[error("cannot start the machine")]
     Boot(#[source] BootError),
     #[error("the machine did not get to {stage} within {} s", BOOT_DEADLINE.as_secs())]
@@ -41,9 +47,19 @@ pub fn measure(machine: &Machine) -> Result<Observed, MeasureError> {
     let started = Instant::now();
     let deadline = started + BOOT_DEADLINE;
     let mut vm = Vm::boot(machine).map_err(MeasureError::Boot)?;
-    let (init_at, init_guest) = mark(&mut vm, "init", deadline)?;
-    let (program_at, program_guest) = mark(&mut vm, "program", deadline)?;
-    let prompt_at = expect(&mut vm, "> ", "the prompt of Node.js", deadline)?;
+    let ender = Ender::watch(vm.pid()).map_err(MeasureError::Signals)?;
+    let observed = observe(&mut vm, started, deadline);
+    if ender.was_told() {
+        Err(MeasureError::ToldToEnd)
+    } else {
+        observed
+    }
+}
+
+fn observe(vm: &mut Vm, started: Instant, deadline: Instant) -> Result<Observed, MeasureError> {
+    let (init_at, init_guest) = mark(vm, "init", deadline)?;
+    let (program_at, program_guest) = mark(vm, "program", deadline)?;
+    let prompt_at = expect(vm, "> ", "the prompt of Node.js", deadline)?;
     let _ = vm.console.send(".exit\n");
     vm.wait(POWER_OFF_DEADLINE)
         .map_err(|source| MeasureError::PowerOff { source })?;

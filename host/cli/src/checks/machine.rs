@@ -36,7 +36,11 @@ fn pmem(qemu: &Qemu, cache: &Path) -> Check {
             let hint = "systems boot from a disk instead; the distribution's own QEMU has it";
             Check::without(NAME, "this QEMU does not have it", hint)
         }
-        Err(error) => Check::missing(NAME, error.to_string(), "install another QEMU, or set NODEOS_QEMU to its path"),
+        Err(error) => Check::missing(
+            NAME,
+            error.to_string(),
+            "install another QEMU, or set NODEOS_QEMU to its path",
+        ),
     }
 }
 
@@ -44,7 +48,8 @@ fn accelerator(qemu: &Qemu, cache: &Path) -> Check {
     const NAME: &str = "accelerator";
     match Accel::choose(qemu, Some(cache)) {
         Ok(choice) if choice.accel == Accel::Tcg => {
-            let hint = "emulation works, only slower; for speed enable virtualisation in the firmware";
+            let hint =
+                "emulation works, only slower; for speed enable virtualisation in the firmware";
             Check::without(NAME, format!("emulation: {}", choice.why), hint)
         }
         Ok(choice) => Check::ok(NAME, format!("{}: {}", choice.accel, choice.why)),

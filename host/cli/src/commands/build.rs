@@ -126,3 +126,66 @@ fn as_json(recipe: &Recipe, output: &Output, mut made: Vec<String>, time: Durati
         "seconds": time.as_secs_f64(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nodeos_build::recipe::{Arch, Format, Layer, Libc};
+
+    fn output() -> Output {
+        let file = |name: &str| Path::new("out/x86_64/mainframe/qemu").join(name);
+        Output {
+            dir: file(""),
+            kernel: file("kernel"),
+            kernel_bytes: 18_900_000,
+            kernel_release: "6.12.117-nodeos".to_owned(),
+            system: file("system.img"),
+            system_bytes: 121_634_816,
+            unpacked_bytes: 115_000_000,
+            run_script: file("run.sh"),
+            inputs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_result_is_the_folder_and_its_files_with_their_sizes() {
+        assert_eq!(
+            as_text(&output()),
+            "out/x86_64/mainframe/qemu/\n  kernel       18.9 MB\n  system.img  121.6 MB\n  run.sh\n"
+        );
+    }
+
+    #[test]
+    fn scripts_are_told_what_was_built_of_what() {
+        let recipe = Recipe {
+            layer: Layer::Barebones,
+            flavor: Flavor::Mainframe,
+            arch: Arch::X86_64,
+            libc: Libc::Musl,
+            format: Format::Qemu,
+            root: RootKind::Pmem,
+        };
+        let made = ["node", "init"].map(str::to_owned).to_vec();
+        assert_eq!(
+            as_json(&recipe, &output(), made, Duration::from_millis(1500)),
+            json!({
+                "folder": "out/x86_64/mainframe/qemu/",
+                "files": [
+                    { "path": "out/x86_64/mainframe/qemu/kernel", "bytes": 18_900_000 },
+                    { "path": "out/x86_64/mainframe/qemu/system.img", "bytes": 121_634_816 },
+                ],
+                "runScript": "out/x86_64/mainframe/qemu/run.sh",
+                "layer": "barebones",
+                "flavor": "mainframe",
+                "arch": "x86_64",
+                "libc": "musl",
+                "format": "qemu",
+                "root": "pmem",
+                "kernelRelease": "6.12.117-nodeos",
+                "inputs": [],
+                "made": ["init", "node"],
+                "seconds": 1.5,
+            })
+        );
+    }
+}

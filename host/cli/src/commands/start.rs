@@ -233,15 +233,15 @@ fn boot(machine: &Machine, global: &Global, streams: &Streams) -> Result<(), Fai
     } else if ended.status.success() {
         Ok(())
     } else {
-        Err(Failure::new(MachineFailedError {
-            how: foreground::describe(ended.status),
-        }))
+        let how = foreground::describe(ended.status);
+        let hint = "what QEMU said stands above; --dry-run prints its command line".to_owned();
+        Err(Failure::new(MachineFailedError { how }).hint(Some(hint)))
     }
 }
 
 /// Boots once with a stop watch, and shows the parts.
 fn chart(arguments: &Arguments, machine: &Machine, streams: &mut Streams) -> Result<(), Failure> {
-    let parts = measure(machine).map_err(Failure::new)?.parts();
+    let parts = measure(machine)?.parts();
     if arguments.json {
         streams.print_json(&json!({ "parts": parts, "totalSeconds": parts.total_seconds(), "accelerator": machine.accel }))?;
         return Ok(());

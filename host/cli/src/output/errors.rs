@@ -7,6 +7,7 @@ use std::io;
 use nodeos_build::assemble::BuildError;
 use nodeos_build::cache::CacheError;
 
+use crate::chart::measure::MeasureError;
 use crate::exit::Exit;
 use crate::foreground::RunForegroundError;
 use crate::host_vm::CheckPortError;
@@ -90,6 +91,16 @@ impl From<InterruptedError> for Failure {
 impl From<RunForegroundError> for Failure {
     fn from(error: RunForegroundError) -> Failure {
         Failure::new(error)
+    }
+}
+
+impl From<MeasureError> for Failure {
+    fn from(error: MeasureError) -> Failure {
+        let exit = match error {
+            MeasureError::ToldToEnd => Exit::Interrupted,
+            _ => Exit::Failed,
+        };
+        Failure::new(error).exit(exit)
     }
 }
 

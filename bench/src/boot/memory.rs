@@ -1,0 +1,152 @@
+//! The least memory with which the REPL answers.
+
+use std::fmt;
+use std::time::Duration;
+
+use nodeos_build::recipe::RootKind;
+use nodeos_vm::vm::Vm;
+use serde::Serialize;
+
+use super::machines::{self, FIRST_PROMPT};
+use super::parts::Parts;
+
+/// In MiB: less than the kernel alone needs, and what a machine has by default.
+const LEAST_MIB: u32 = 24;
+const MOST_MIB: u32 = 256;
+/// For the prompt and for the answer, each. A machine that takes longer is thrashing.
+const DEADLINE: Duration = Duration::from_secs(40);
+
+/// How the search is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Search {
+    /// Sizes are multiples of this many MiB.
+    pub step_mib: u32,
+    /// How often the size found must work again.
+    pub confirmations: usize,
+}
+
+/// What the search found.
+#[derive(Debug, Serialize)]
+pub struct Found {
+    /// None when not even the most is enough.
+    pub mib: Option<u32>,
+    /// Sizes were multiples of this.
+    pub step_mib: u32,
+    /// How often the size worked again.
+    pub confirmations: usize,
+    /// Every size tried, in order, and why it was too small, if it was.
+    pub tried: Vec<Try>,
+}
+
+/// One boot.
+#[derive(Debug, Serialize)]
+pub struct Try {
+    pub mib: u32,
+    pub failure: Option<String>,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mib {
+            Some(mib) => write!(f, "{mib} MiB"),
+            None => write!(f, "more than {MOST_MIB} MiB"),
+        }
+    }
+}
+
+/// Searches by bisection, then confirms; a size that does not work each time is too small.
+pub(super) fn search(parts: &Parts, root: RootKind, search: Search) -> anyhow::Result<Found> {
+    let mut tried = Vec::new();
+    let mib = bisect(search, |mib| {
+        let failure = answers(parts, root, mib).err();
+        let works = failure.is_none();
+        tried.push(Try {
+            mib,
+            failure: failure.map(|error| first_line(&error)),
+        });
+        works
+    });
+    Ok(Found {
+        mib,
+        step_mib: search.step_mib,
+        confirmations: search.confirmations,
+        tried,
+    })
+}
+
+/// The least size for which `works` says so, once in the bisection and then each time that is asked for.
+fn bisect(search: Search, mut works: impl FnMut(u32) -> bool) -> Option<u32> {
+    let (mut too_small, mut enough) = (
+        LEAST_MIB / search.step_mib - 1,
+        MOST_MIB / search.step_mib + 1,
+    );
+    while enough - too_small > 1 {
+        let middle = too_small.midpoint(enough);
+        match works(middle * search.step_mib) {
+            true => enough = middle,
+            false => too_small = middle,
+        }
+    }
+    let mut candidates = (enough..=MOST_MIB / search.step_mib).map(|steps| steps * search.step_mib);
+    candidates.find(|mib| (0..search.confirmations).all(|_| works(*mib)))
+}
+
+fn answers(parts: &Parts, root: RootKind, mib: u32) -> anyhow::Result<()> {
+    let output = if root == RootKind::Disk {
+        &parts.disk
+    } else {
+        &parts.pmem
+    };
+    let mut machine = machines::system(output, root);
+    machine.memory_mib = mib;
+    let mut vm = Vm::boot(&machine)?;
+    vm.console.expect(FIRST_PROMPT, DEADLINE)?;
+    vm.console.send("1+1\r")?;
+    vm.console.expect("\n2", DEADLINE)?;
+    Ok(())
+}
+
+/// Without the console that follows.
+fn first_line(error: &anyhow::Error) -> String {
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(':')
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_size_that_always_works_is_found() {
+        let check = |step_mib, works: fn(u32, usize) -> bool, expected| {
+            let mut count = 0;
+            let found = bisect(
+                Search {
+                    step_mib,
+                    confirmations: 3,
+                },
+                |mib| {
+                    count += 1;
+                    works(mib, count)
+                },
+            );
+            assert_eq!(found, expected);
+        };
+        check(1, |mib, _| mib >= 43, Some(43));
+        check(4, |mib, _| mib >= 43, Some(44));
+        check(1, |_, _| true, Some(24));
+        check(1, |mib, _| mib >= 256, Some(256));
+        check(1, |_, _| false, None);
+        // It works in the bisection, and never again.
+        check(
+            1,
+            |mib, count| mib >= 44 || (mib == 43 && count < 9),
+            Some(44),
+        );
+    }
+}

@@ -1,0 +1,10 @@
+//! The benchmarks: each measures in one run, interleaved, and reports ratios.
+//!
+//! It owns what is compared with what, and how. Who calls it shows the report; nothing here prints, and no figure is
+//! ever judged.
+
+#![forbid(unsafe_code)]
+
+pub mod boot;
+pub mod cpu;
+pub mod spread;
