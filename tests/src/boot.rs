@@ -28,22 +28,33 @@ pub struct Scratch {
 impl Scratch {
     /// `name` is the test's.
     pub fn new(name: &str) -> anyhow::Result<Scratch> {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/boot-tests").join(name);
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../target/boot-tests")
+            .join(name);
         if dir.exists() {
             fs::remove_dir_all(&dir)?;
         }
         fs::create_dir_all(&dir)?;
-        Ok(Scratch { dir: dir.canonicalize()? })
+        Ok(Scratch {
+            dir: dir.canonicalize()?,
+        })
     }
 
     /// Boots `machine`, its console in our hands.
     pub fn boot(&self, machine: &Machine) -> anyhow::Result<Boot> {
         let mut machine = machine.clone();
         machine.console = ConsoleTo::Pipes;
-        let argv: Vec<String> = machine.argv().iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let argv: Vec<String> = machine
+            .argv()
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
         fs::write(self.dir.join("argv"), argv.join("\n"))?;
         let vm = Vm::boot(&machine)?;
-        Ok(Boot { vm, dir: self.dir.clone() })
+        Ok(Boot {
+            vm,
+            dir: self.dir.clone(),
+        })
     }
 }
 
@@ -65,7 +76,10 @@ pub struct Boot {
 impl Boot {
     /// Waits for the first prompt of the REPL.
     pub fn prompt(&mut self) -> anyhow::Result<String> {
-        self.vm.console.expect(FIRST_PROMPT, BOOT).context("there is no prompt")
+        self.vm
+            .console
+            .expect(FIRST_PROMPT, BOOT)
+            .context("there is no prompt")
     }
 
     /// Evaluates `expression` in the REPL and returns what it answers: the lines between the echo and the next prompt.
@@ -74,13 +88,18 @@ impl Boot {
         let before = self.vm.console.expect(PROMPT, ANSWER)?;
         let plain = without_escapes(&before);
         // The last echo of the expression ends where the terminal went to the next line.
-        let answer = plain.rsplit_once(expression).map_or(plain.as_str(), |(_, answer)| answer);
+        let answer = plain
+            .rsplit_once(expression)
+            .map_or(plain.as_str(), |(_, answer)| answer);
         Ok(answer.trim().to_owned())
     }
 
     /// Waits for the machine to power off by itself.
     pub fn powered_off(&mut self) -> anyhow::Result<ExitStatus> {
-        let status = self.vm.wait(ANSWER).context("the machine did not power off")?;
+        let status = self
+            .vm
+            .wait(ANSWER)
+            .context("the machine did not power off")?;
         ensure!(status.success(), "QEMU ended with {status}");
         Ok(status)
     }
@@ -106,7 +125,10 @@ impl Drop for Boot {
             let log = self.dir.join("console.log");
             let _ = fs::write(&log, self.vm.console.transcript());
             let _ = fs::write(self.dir.join("qemu.stderr"), self.vm.stderr());
-            eprintln!("console, command line and images of the failed test are in {}", self.dir.display());
+            eprintln!(
+                "console, command line and images of the failed test are in {}",
+                self.dir.display()
+            );
         }
     }
 }
@@ -136,6 +158,9 @@ mod tests {
 
     #[test]
     fn escape_sequences_are_not_text() {
-        assert_eq!(without_escapes("\u{1b}[1G\u{1b}[0J> 1\u{1b}[90m2\u{1b}[39m\r\n"), "> 12\n");
+        assert_eq!(
+            without_escapes("\u{1b}[1G\u{1b}[0J> 1\u{1b}[90m2\u{1b}[39m\r\n"),
+            "> 12\n"
+        );
     }
 }

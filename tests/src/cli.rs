@@ -22,14 +22,19 @@ pub fn nodeos() -> &'static Path {
         assert!(status.success(), "the command line does not compile");
         // This test program lies in target/debug/deps.
         let test = std::env::current_exe().expect("a test knows its own path");
-        test.ancestors().nth(2).expect("it lies in target/debug/deps").join("nodeos")
+        test.ancestors()
+            .nth(2)
+            .expect("it lies in target/debug/deps")
+            .join("nodeos")
     })
 }
 
 /// `nodeos` with the cache in `home/cache` and the checkout as its source.
 pub fn command(home: &Path) -> Command {
     let mut command = Command::new(nodeos());
-    command.env("XDG_CACHE_HOME", home.join("cache")).env("NODEOS_SOURCE", system::source());
+    command
+        .env("XDG_CACHE_HOME", home.join("cache"))
+        .env("NODEOS_SOURCE", system::source());
     command
 }
 
@@ -40,7 +45,10 @@ pub fn borrow_cache(home: &Path, kinds: &[Kind]) -> anyhow::Result<()> {
     system::build(&system::BAREBONES, &home.join("borrowed"))?;
     let from = Cache::default_root()?;
     for kind in kinds {
-        copy_links(&from.join(kind.as_str()), &home.join("cache/nodeos").join(kind.as_str()))?;
+        copy_links(
+            &from.join(kind.as_str()),
+            &home.join("cache/nodeos").join(kind.as_str()),
+        )?;
     }
     Ok(())
 }

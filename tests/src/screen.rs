@@ -22,7 +22,8 @@ pub struct Screen {
 impl Screen {
     /// Reads a picture in the binary PPM format, as QEMU's `screendump` writes it (ppm(5)).
     pub fn read(path: &Path) -> anyhow::Result<Screen> {
-        Screen::parse(&std::fs::read(path)?).with_context(|| format!("{} is no picture", path.display()))
+        Screen::parse(&std::fs::read(path)?)
+            .with_context(|| format!("{} is no picture", path.display()))
     }
 
     fn parse(picture: &[u8]) -> anyhow::Result<Screen> {
@@ -31,21 +32,44 @@ impl Screen {
         ensure!(field()? == b"P6", "it is not a binary PPM file");
         let (width, height) = (number(field()?)?, number(field()?)?);
         let rest = field()?;
-        let depth_end = rest.iter().position(u8::is_ascii_whitespace).context("there is no depth")?;
+        let depth_end = rest
+            .iter()
+            .position(u8::is_ascii_whitespace)
+            .context("there is no depth")?;
         let points = &rest[depth_end + 1..];
-        ensure!(points.len() == width * height * 3, "it has {} bytes for {width} by {height}", points.len());
-        let is_lit = |x: usize, y: usize| points[(y * width + x) * 3..][..3].iter().any(|part| *part >= LIT);
-        let glyph = |column: usize, row: usize| {
-            let cell = (0..FONT.0 * FONT.1).map(|n| (column * FONT.0 + n % FONT.0, row * FONT.1 + n / FONT.0));
-            cell.fold(0, |glyph: Glyph, (x, y)| glyph << 1 | Glyph::from(is_lit(x, y)))
+        ensure!(
+            points.len() == width * height * 3,
+            "it has {} bytes for {width} by {height}",
+            points.len()
+        );
+        let is_lit = |x: usize, y: usize| {
+            points[(y * width + x) * 3..][..3]
+                .iter()
+                .any(|part| *part >= LIT)
         };
-        let row = |row: usize| (0..width / FONT.0).map(|column| glyph(column, row)).collect();
-        Ok(Screen { rows: (0..height / FONT.1).map(row).collect() })
+        let glyph = |column: usize, row: usize| {
+            let cell = (0..FONT.0 * FONT.1)
+                .map(|n| (column * FONT.0 + n % FONT.0, row * FONT.1 + n / FONT.0));
+            cell.fold(0, |glyph: Glyph, (x, y)| {
+                glyph << 1 | Glyph::from(is_lit(x, y))
+            })
+        };
+        let row = |row: usize| {
+            (0..width / FONT.0)
+                .map(|column| glyph(column, row))
+                .collect()
+        };
+        Ok(Screen {
+            rows: (0..height / FONT.1).map(row).collect(),
+        })
     }
 
     /// How many lines have anything on them.
     pub fn lines_in_use(&self) -> usize {
-        self.rows.iter().filter(|row| row.iter().any(|glyph| *glyph != 0)).count()
+        self.rows
+            .iter()
+            .filter(|row| row.iter().any(|glyph| *glyph != 0))
+            .count()
     }
 
     /// Learns the characters of `text`, all different, from a screen on which it stands in quotes twice: as it was
@@ -55,15 +79,28 @@ impl Screen {
         let is_quoted = |row: &&Vec<Glyph>| {
             let quote = row[0];
             let inside = &row[1..=length];
-            let all_differ = inside.iter().enumerate().all(|(index, glyph)| !inside[..index].contains(glyph));
-            quote != 0 && row[length + 1] == quote && row[length + 2] == 0 && all_differ && !inside.contains(&0)
+            let all_differ = inside
+                .iter()
+                .enumerate()
+                .all(|(index, glyph)| !inside[..index].contains(glyph));
+            quote != 0
+                && row[length + 1] == quote
+                && row[length + 2] == 0
+                && all_differ
+                && !inside.contains(&0)
         };
         let answer = self.rows.iter().filter(is_quoted).find(|answer| {
             let quoted = &answer[..length + 2];
             let echoes = |row: &&Vec<Glyph>| row[2..length + 4] == *quoted;
             self.rows.iter().any(|row| echoes(&row))
         })?;
-        Some(Alphabet { characters: answer[1..=length].iter().copied().zip(text.chars()).collect() })
+        Some(Alphabet {
+            characters: answer[1..=length]
+                .iter()
+                .copied()
+                .zip(text.chars())
+                .collect(),
+        })
     }
 }
 
@@ -84,7 +121,17 @@ impl Alphabet {
             0 => ' ',
             glyph => self.characters.get(glyph).copied().unwrap_or('·'),
         };
-        screen.rows.iter().map(|row| row.iter().map(character).collect::<String>().trim_end().to_owned()).collect()
+        screen
+            .rows
+            .iter()
+            .map(|row| {
+                row.iter()
+                    .map(character)
+                    .collect::<String>()
+                    .trim_end()
+                    .to_owned()
+            })
+            .collect()
     }
 }
 
@@ -117,8 +164,12 @@ mod tests {
 
     #[test]
     fn an_alphabet_reads_what_it_has_learnt() {
-        let alphabet = Alphabet { characters: HashMap::from([(1, 'a')]) };
-        let screen = Screen { rows: vec![vec![1, 0, 2, 0]] };
+        let alphabet = Alphabet {
+            characters: HashMap::from([(1, 'a')]),
+        };
+        let screen = Screen {
+            rows: vec![vec![1, 0, 2, 0]],
+        };
         assert_eq!(alphabet.lines(&screen), ["a ·"]);
     }
 }

@@ -30,7 +30,10 @@ pub const BAREBONES: Recipe = Recipe {
 
 /// The checkout.
 pub fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the checkout")
+        .to_owned()
 }
 
 /// A context that builds into the user's own cache.
@@ -53,7 +56,10 @@ pub fn build(recipe: &Recipe, out: &Path) -> anyhow::Result<Output> {
 pub fn machine(recipe: &Recipe, output: &Output) -> Machine {
     let system = output.system.clone();
     let root = match recipe.root {
-        RootKind::Pmem => Root::Pmem { image: system, size: output.system_bytes },
+        RootKind::Pmem => Root::Pmem {
+            image: system,
+            size: output.system_bytes,
+        },
         RootKind::Disk => Root::Disk { image: system },
         RootKind::Initramfs => Root::Initramfs { archive: system },
     };
@@ -84,5 +90,8 @@ pub fn machine_with(tree: &Tree, dir: &Path) -> anyhow::Result<Machine> {
     let output = build(&BAREBONES, &dir.join("out"))?;
     let image = dir.join("changed.img");
     let size = erofs::write(tree, &erofs_options([0; 16]), &File::create(&image)?)?;
-    Ok(with_plain_console(Machine::new(output.kernel, Root::Pmem { image, size })))
+    Ok(with_plain_console(Machine::new(
+        output.kernel,
+        Root::Pmem { image, size },
+    )))
 }

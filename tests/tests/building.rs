@@ -15,13 +15,23 @@ const SLOW: &[Kind] = &[Kind::Downloads, Kind::Kernels, Kind::Programs];
 
 fn build(home: &Path, out: &Path) -> Command {
     let mut command = cli::command(home);
-    command.arg("build").arg("--out").arg(out).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .arg("build")
+        .arg("--out")
+        .arg(out)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     command
 }
 
 fn succeeds(mut command: Command) {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// The error that a build ends with.
@@ -60,14 +70,27 @@ fn two_builds_at_once_make_one_entry_and_both_succeed() {
     let scratch = Scratch::new("at-once").unwrap();
     cli::borrow_cache(&scratch.dir, SLOW).unwrap();
     let outs = ["one", "two"].map(|name| scratch.dir.join(name));
-    let builds = outs.each_ref().map(|out| build(&scratch.dir, out).spawn().unwrap());
+    let builds = outs
+        .each_ref()
+        .map(|out| build(&scratch.dir, out).spawn().unwrap());
     for running in builds {
         let output = running.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     assert_eq!(image(&outs[0]), image(&outs[1]));
     let images = fs::read_dir(scratch.dir.join("cache/nodeos/images")).unwrap();
-    let entries = images.filter(|entry| !entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
+    let entries = images.filter(|entry| {
+        !entry
+            .as_ref()
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .starts_with('.')
+    });
     assert_eq!(entries.count(), 1);
 }
 
@@ -142,7 +165,10 @@ fn a_full_disk_is_named_with_what_is_free_and_what_to_do() {
     let error = fails(command);
     assert!(error.contains("error: no space left in "), "{error}");
     assert!(error.contains(" free\n"), "{error}");
-    assert!(error.contains("hint: free some space; `nodeos cache clean --all` empties the cache"), "{error}");
+    assert!(
+        error.contains("hint: free some space; `nodeos cache clean --all` empties the cache"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -163,9 +189,18 @@ fn a_cache_that_cannot_be_written_serves_what_it_has_and_says_what_to_do_otherwi
         command
     };
     let error = fails(read_only("first"));
-    assert!(error.contains("error: cannot write the cache at "), "{error}");
-    assert!(error.contains("hint: set XDG_CACHE_HOME to a folder that you can write"), "{error}");
+    assert!(
+        error.contains("error: cannot write the cache at "),
+        "{error}"
+    );
+    assert!(
+        error.contains("hint: set XDG_CACHE_HOME to a folder that you can write"),
+        "{error}"
+    );
     succeeds(build(&scratch.dir, &scratch.dir.join("filled")));
     succeeds(read_only("second"));
-    assert_eq!(image(&scratch.dir.join("second")), image(&scratch.dir.join("filled")));
+    assert_eq!(
+        image(&scratch.dir.join("second")),
+        image(&scratch.dir.join("filled"))
+    );
 }

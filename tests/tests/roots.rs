@@ -16,7 +16,11 @@ fn resident(root: RootKind) -> (u32, u32) {
     let mut vm = scratch.boot(&machine).unwrap();
     vm.prompt().unwrap();
     let answer = vm.evaluate(RESIDENT).unwrap();
-    let numbers: Vec<u32> = answer.trim_matches('\'').split(',').map(|number| number.parse().unwrap()).collect();
+    let numbers: Vec<u32> = answer
+        .trim_matches('\'')
+        .split(',')
+        .map(|number| number.parse().unwrap())
+        .collect();
     vm.console.send(".exit\r").unwrap();
     vm.powered_off().unwrap();
     (numbers[0], numbers[1])
@@ -27,14 +31,20 @@ fn under_pmem_nodes_code_is_mapped_and_not_copied() {
     let (file, private) = resident(RootKind::Pmem);
     // What a DAX mapping shows is no page of the machine's memory, so it is not counted. The rest of libraries and
     // data that Node.js has written to is private.
-    assert!(file < 1024, "{file} KiB of files are resident: they were copied into memory");
+    assert!(
+        file < 1024,
+        "{file} KiB of files are resident: they were copied into memory"
+    );
     assert!(private > 1024, "{private} KiB are private, which cannot be");
 }
 
 #[test]
 fn a_disk_boots_and_its_pages_are_copied() {
     let (file, _) = resident(RootKind::Disk);
-    assert!(file > 10 * 1024, "{file} KiB of files are resident: the test for pmem proves nothing");
+    assert!(
+        file > 10 * 1024,
+        "{file} KiB of files are resident: the test for pmem proves nothing"
+    );
 }
 
 #[test]
@@ -57,7 +67,10 @@ fn forty_eight_megabytes_are_enough_under_pmem() {
 #[test]
 fn an_initramfs_in_too_little_memory_ends_with_a_reason_and_not_in_silence() {
     let scratch = Scratch::new("initramfs-little-memory").unwrap();
-    let recipe = Recipe { root: RootKind::Initramfs, ..BAREBONES };
+    let recipe = Recipe {
+        root: RootKind::Initramfs,
+        ..BAREBONES
+    };
     let output = system::build(&recipe, &scratch.dir.join("out")).unwrap();
     let mut machine = system::machine(&recipe, &output);
     machine.memory_mib = 96;

@@ -11,7 +11,12 @@ use nodeos_vm::machine;
 use nodeos_vm::qmp::Qmp;
 
 /// What the screen shows when `found` finds what it looks for on it.
-fn wait_for<T>(qmp: &mut Qmp, file: &Path, what: &str, mut found: impl FnMut(&Screen) -> Option<T>) -> T {
+fn wait_for<T>(
+    qmp: &mut Qmp,
+    file: &Path,
+    what: &str,
+    mut found: impl FnMut(&Screen) -> Option<T>,
+) -> T {
     let deadline = Instant::now() + BOOT;
     loop {
         qmp.screendump(file).unwrap();
@@ -19,14 +24,21 @@ fn wait_for<T>(qmp: &mut Qmp, file: &Path, what: &str, mut found: impl FnMut(&Sc
         if let Some(found) = Screen::read(file).ok().and_then(|screen| found(&screen)) {
             return found;
         }
-        assert!(Instant::now() < deadline, "{what} is not on the screen; its last picture is {}", file.display());
+        assert!(
+            Instant::now() < deadline,
+            "{what} is not on the screen; its last picture is {}",
+            file.display()
+        );
     }
 }
 
 #[test]
 fn what_is_typed_on_the_keyboard_is_answered_on_the_screen() {
     let scratch = Scratch::new("screen").unwrap();
-    let recipe = Recipe { flavor: Flavor::Workstation, ..BAREBONES };
+    let recipe = Recipe {
+        flavor: Flavor::Workstation,
+        ..BAREBONES
+    };
     let output = system::build(&recipe, &scratch.dir.join("out")).unwrap();
     let mut machine = system::machine(&recipe, &output);
     machine.screen = machine::Screen::Hidden;
@@ -37,13 +49,21 @@ fn what_is_typed_on_the_keyboard_is_answered_on_the_screen() {
     let picture = scratch.dir.join("screen.ppm");
 
     // Three lines of greeting and the prompt.
-    wait_for(&mut qmp, &picture, "the prompt", |screen| (screen.lines_in_use() >= 4).then_some(()));
+    wait_for(&mut qmp, &picture, "the prompt", |screen| {
+        (screen.lines_in_use() >= 4).then_some(())
+    });
     let digits = "0123456789";
     qmp.type_keys(&format!("'{digits}'\n")).unwrap();
-    let alphabet = wait_for(&mut qmp, &picture, "the echo and the answer", |screen| screen.learn(digits));
+    let alphabet = wait_for(&mut qmp, &picture, "the echo and the answer", |screen| {
+        screen.learn(digits)
+    });
     qmp.type_keys("123456789 * 8\n").unwrap();
     wait_for(&mut qmp, &picture, "987654312", |screen| {
-        alphabet.lines(screen).iter().any(|line| line == "987654312").then_some(())
+        alphabet
+            .lines(screen)
+            .iter()
+            .any(|line| line == "987654312")
+            .then_some(())
     });
     qmp.type_keys(".exit\n").unwrap();
     vm.powered_off().unwrap();

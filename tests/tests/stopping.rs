@@ -30,7 +30,9 @@ fn sigterm_to_pid_1_powers_off_and_says_so() {
 fn the_poweroff_command_powers_off() {
     let scratch = Scratch::new("poweroff").unwrap();
     let mut vm = booted(&scratch, &barebones(&scratch));
-    vm.console.send("child_process.execFileSync('/sbin/poweroff')\r").unwrap();
+    vm.console
+        .send("child_process.execFileSync('/sbin/poweroff')\r")
+        .unwrap();
     vm.powered_off().unwrap();
 }
 
@@ -38,7 +40,11 @@ fn the_poweroff_command_powers_off() {
 fn a_program_that_ignores_term_is_killed_after_the_grace_period() {
     let scratch = Scratch::new("ignores-term").unwrap();
     let mut vm = booted(&scratch, &barebones(&scratch));
-    assert_eq!(vm.evaluate("process.on('SIGTERM', () => {}) === process").unwrap(), "true");
+    assert_eq!(
+        vm.evaluate("process.on('SIGTERM', () => {}) === process")
+            .unwrap(),
+        "true"
+    );
     vm.console.send("process.kill(1, 'SIGTERM')\r").unwrap();
     vm.console.expect("KILL", ANSWER).unwrap();
     vm.powered_off().unwrap();
@@ -67,7 +73,12 @@ fn a_thousand_orphans_leave_no_zombie() {
     machine.append.push(format!("-- {SCENARIO} orphans 1000"));
     let mut vm = scratch.boot(&machine).unwrap();
     let deadline = Duration::from_secs(120);
-    vm.console.expect("orphans made: 1000, processes left: 0, zombies: 0", deadline).unwrap();
+    vm.console
+        .expect(
+            "orphans made: 1000, processes left: 0, zombies: 0",
+            deadline,
+        )
+        .unwrap();
     vm.powered_off().unwrap();
 }
 
@@ -96,7 +107,9 @@ fn mounts_with_spaces_in_their_names_are_unmounted() {
     let scratch = Scratch::new("unmount").unwrap();
     let tree = system::tree_with_scenarios().unwrap();
     let mut machine = system::machine_with(&tree, &scratch.dir).unwrap();
-    machine.append.push(format!("-- {SCENARIO} mount \"/tmp/with a space\""));
+    machine
+        .append
+        .push(format!("-- {SCENARIO} mount \"/tmp/with a space\""));
     let mut vm = scratch.boot(&machine).unwrap();
     vm.console.expect("mounted", BOOT).unwrap();
     vm.powered_off().unwrap();

@@ -29,7 +29,9 @@ fn without_sbin_init_the_program_of_boot_json_is_started() {
     let scratch = Scratch::new("no-sbin-init").unwrap();
     let mut tree = assemble::tree(&system::context().unwrap(), &BAREBONES).unwrap();
     tree.remove("/sbin/init");
-    let mut vm = scratch.boot(&system::machine_with(&tree, &scratch.dir).unwrap()).unwrap();
+    let mut vm = scratch
+        .boot(&system::machine_with(&tree, &scratch.dir).unwrap())
+        .unwrap();
     vm.prompt().unwrap();
     vm.console.send(".exit\r").unwrap();
     vm.powered_off().unwrap();
@@ -40,8 +42,14 @@ fn with_nothing_to_start_the_machine_says_so_and_powers_off() {
     let scratch = Scratch::new("nothing-to-start").unwrap();
     let mut tree = assemble::tree(&system::context().unwrap(), &BAREBONES).unwrap();
     tree.remove("/sbin/init");
-    tree.insert(boot::PATH, Entry::file(0o444, BootSpec::default().to_json().into_bytes())).unwrap();
-    let mut vm = scratch.boot(&system::machine_with(&tree, &scratch.dir).unwrap()).unwrap();
+    tree.insert(
+        boot::PATH,
+        Entry::file(0o444, BootSpec::default().to_json().into_bytes()),
+    )
+    .unwrap();
+    let mut vm = scratch
+        .boot(&system::machine_with(&tree, &scratch.dir).unwrap())
+        .unwrap();
     vm.console.expect("init: ", BOOT).unwrap();
     vm.powered_off().unwrap();
     let console = vm.console.transcript();
@@ -52,8 +60,11 @@ fn with_nothing_to_start_the_machine_says_so_and_powers_off() {
 fn a_broken_boot_json_is_named_and_the_machine_goes_on() {
     let scratch = Scratch::new("broken-boot-json").unwrap();
     let mut tree = assemble::tree(&system::context().unwrap(), &BAREBONES).unwrap();
-    tree.insert(boot::PATH, Entry::file(0o444, *b"{\"progam\": []}")).unwrap();
-    let mut vm = scratch.boot(&system::machine_with(&tree, &scratch.dir).unwrap()).unwrap();
+    tree.insert(boot::PATH, Entry::file(0o444, *b"{\"progam\": []}"))
+        .unwrap();
+    let mut vm = scratch
+        .boot(&system::machine_with(&tree, &scratch.dir).unwrap())
+        .unwrap();
     vm.prompt().unwrap();
     let console = vm.console.transcript();
     assert!(console.contains("unknown field `progam`"), "{console}");
@@ -70,7 +81,10 @@ fn a_corrupt_system_image_stops_the_boot_with_the_kernels_reason() {
     let file = OpenOptions::new().write(true).open(&image).unwrap();
     file.write_all_at(&[0xff; 256], 1024).unwrap();
     let mut machine = system::machine(&BAREBONES, &output);
-    machine.root = Root::Pmem { image, size: output.system_bytes };
+    machine.root = Root::Pmem {
+        image,
+        size: output.system_bytes,
+    };
     let mut vm = scratch.boot(&machine).unwrap();
     vm.console.expect("Unable to mount root fs", BOOT).unwrap();
 }

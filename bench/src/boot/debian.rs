@@ -89,10 +89,11 @@ fn unpack(deb: &Path, dir: &Path) -> anyhow::Result<(PathBuf, String)> {
         .arg("--fsys-tarfile")
         .arg(deb)
         .stdout(Stdio::piped());
+    // Having found the kernel we read no further, which it complains about.
+    command.stderr(Stdio::null());
     let mut child = command.spawn().context("cannot run dpkg-deb")?;
     let archive = child.stdout.take().expect("it is piped");
     let found = find(archive, dir);
-    // Having found the kernel we read no further, and dpkg-deb ends at its closed pipe.
     child.wait()?;
     let Some(found) = found? else {
         bail!("{} has no {FILE}*", deb.display())

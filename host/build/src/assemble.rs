@@ -53,10 +53,16 @@ pub fn build(ctx: &Context, recipe: &Recipe, out: &Path) -> Result<Output, Build
     // Before the minutes of compilation, not after them.
     output::prepare(recipe, out)?;
     let manifest = Manifest::load(&ctx.source).map_err(BuildError::Manifest)?;
-    let (layer, layer_text) = LayerFile::load(&ctx.source, recipe.layer).map_err(BuildError::Layer)?;
+    let (layer, layer_text) =
+        LayerFile::load(&ctx.source, recipe.layer).map_err(BuildError::Layer)?;
     let (kernel, node, programs) = parts(ctx, &manifest, recipe, &layer)?;
     let used = used_inputs(&kernel, &node);
-    let parts = Parts { recipe, node: &node, programs: &programs, used: &used };
+    let parts = Parts {
+        recipe,
+        node: &node,
+        programs: &programs,
+        used: &used,
+    };
     let image = image::make(ctx, &layer, &layer_text, &parts)?;
     output::publish(recipe, out, &kernel, &image, used)
 }
@@ -70,11 +76,22 @@ pub fn tree(ctx: &Context, recipe: &Recipe) -> Result<Tree, BuildError> {
     let (layer, _) = LayerFile::load(&ctx.source, recipe.layer).map_err(BuildError::Layer)?;
     let (kernel, node, programs) = parts(ctx, &manifest, recipe, &layer)?;
     let used = used_inputs(&kernel, &node);
-    layer.tree(&Parts { recipe, node: &node, programs: &programs, used: &used }).map_err(BuildError::Layer)
+    layer
+        .tree(&Parts {
+            recipe,
+            node: &node,
+            programs: &programs,
+            used: &used,
+        })
+        .map_err(BuildError::Layer)
 }
 
 fn used_inputs(kernel: &Kernel, node: &Node) -> Vec<UsedInput> {
-    [&kernel.used].into_iter().chain(&node.used).cloned().collect()
+    [&kernel.used]
+        .into_iter()
+        .chain(&node.used)
+        .cloned()
+        .collect()
 }
 
 /// The three long steps, side by side. The first that fails ends the others.
@@ -90,10 +107,13 @@ fn parts(
     };
     thread::scope(|scope| {
         let node = scope.spawn(|| {
-            node::prepare(ctx, manifest, recipe.arch, recipe.libc).map_err(|e| stop_others(BuildError::Node(e)))
+            node::prepare(ctx, manifest, recipe.arch, recipe.libc)
+                .map_err(|e| stop_others(BuildError::Node(e)))
         });
         let programs = scope.spawn(|| {
-            let build = |item: &crate::layer::ProgramItem| programs::build(ctx, &item.package, &item.binary);
+            let build = |item: &crate::layer::ProgramItem| {
+                programs::build(ctx, &item.package, &item.binary)
+            };
             let built: Result<Vec<Program>, _> = layer.program_file.iter().map(build).collect();
             built.map_err(|e| stop_others(BuildError::Program(e)))
         });
@@ -102,13 +122,22 @@ fn parts(
         let node = node.join().expect("preparing Node.js does not panic");
         let programs = programs.join().expect("building programs does not panic");
         // Of several failures the first real one counts: the others were cancelled because of it.
-        let errors = [kernel.as_ref().err(), node.as_ref().err(), programs.as_ref().err()];
-        let real = errors.iter().flatten().position(|error| !error.is_cancelled());
+        let errors = [
+            kernel.as_ref().err(),
+            node.as_ref().err(),
+            programs.as_ref().err(),
+        ];
+        let real = errors
+            .iter()
+            .flatten()
+            .position(|error| !error.is_cancelled());
         match (kernel, node, programs) {
             (Ok(kernel), Ok(node), Ok(programs)) => Ok((kernel, node, programs)),
             (kernel, node, programs) => {
-                let mut errors: Vec<BuildError> =
-                    [kernel.err(), node.err(), programs.err()].into_iter().flatten().collect();
+                let mut errors: Vec<BuildError> = [kernel.err(), node.err(), programs.err()]
+                    .into_iter()
+                    .flatten()
+                    .collect();
                 Err(errors.swap_remove(real.unwrap_or(0)))
             }
         }

@@ -112,7 +112,9 @@ impl BuildKernelError {
         match self {
             BuildKernelError::Fetch(e) => e.hint(),
             BuildKernelError::Cache(e) => e.hint(),
-            BuildKernelError::Unpack(e) | BuildKernelError::Configure(e) | BuildKernelError::Compile(e) => e.hint(),
+            BuildKernelError::Unpack(e)
+            | BuildKernelError::Configure(e)
+            | BuildKernelError::Compile(e) => e.hint(),
             BuildKernelError::Dropped { .. } => Some(format!(
                 "take these symbols out of the fragments in {FOLDER}, or add what they depend on"
             )),
@@ -123,7 +125,9 @@ impl BuildKernelError {
     /// The tool's error, when a tool was the reason.
     pub fn tool(&self) -> Option<&ToolError> {
         match self {
-            BuildKernelError::Unpack(e) | BuildKernelError::Configure(e) | BuildKernelError::Compile(e) => Some(e),
+            BuildKernelError::Unpack(e)
+            | BuildKernelError::Configure(e)
+            | BuildKernelError::Compile(e) => Some(e),
             _ => None,
         }
     }
@@ -139,7 +143,11 @@ impl BuildKernelError {
 }
 
 fn dropped_lines(dropped: &[config::Dropped]) -> String {
-    dropped.iter().map(|dropped| format!("  {dropped}")).collect::<Vec<_>>().join("\n")
+    dropped
+        .iter()
+        .map(|dropped| format!("  {dropped}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The kernel of `profile`: from the cache, else compiled, which takes minutes. A build that was killed goes on where
@@ -147,13 +155,20 @@ fn dropped_lines(dropped: &[config::Dropped]) -> String {
 ///
 /// # Errors
 /// [`BuildKernelError`].
-pub fn build(ctx: &Context, manifest: &Manifest, profile: Profile) -> Result<Kernel, BuildKernelError> {
+pub fn build(
+    ctx: &Context,
+    manifest: &Manifest,
+    profile: Profile,
+) -> Result<Kernel, BuildKernelError> {
     let fetched = fetch::fetch(ctx, manifest, "linux").map_err(BuildKernelError::Fetch)?;
     let plan = Plan::read(ctx, profile)?;
     let key = plan.key(&fetched, &compiler());
     let label = format!("linux {} {profile}", fetched.used.version);
     let make = |dir: &Path| compile(ctx, &fetched, &plan, &key, &label, dir);
-    let entry = ctx.cache.get_or_make(ctx, Kind::Kernels, &key, &label, make).map_err(MakeEntryError::into_make)?;
+    let entry = ctx
+        .cache
+        .get_or_make(ctx, Kind::Kernels, &key, &label, make)
+        .map_err(MakeEntryError::into_make)?;
     let record = entry.dir.join("entry.json");
     let made: MadeFrom = entry.made_from().ok_or_else(|| BuildKernelError::Read {
         path: record,
@@ -192,11 +207,17 @@ impl Plan {
             fragments += &read(&folder.join(name))?;
             fragments.push('\n');
         }
-        Ok(Plan { profile, fragments, steps: raw.steps })
+        Ok(Plan {
+            profile,
+            fragments,
+            steps: raw.steps,
+        })
     }
 
     fn key(&self, fetched: &Fetched, compiler: &str) -> Key {
-        let mut hasher = KeyHasher::new("kernel").text("version", BUILD_VERSION).text("fragments", &self.fragments);
+        let mut hasher = KeyHasher::new("kernel")
+            .text("version", BUILD_VERSION)
+            .text("fragments", &self.fragments);
         for file in &fetched.used.files {
             hasher = hasher.text("source", &file.sha256);
         }
@@ -207,7 +228,10 @@ impl Plan {
 /// The C compiler, as the kernel's own build finds it; another one makes another kernel.
 fn compiler() -> String {
     let output = Command::new("gcc").arg("-dumpfullversion").output();
-    output.map_or_else(|_| "none".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output.map_or_else(
+        |_| "none".to_owned(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
 }
 
 fn compile(
@@ -225,22 +249,48 @@ fn compile(
     let log = format!("kernel-{}", plan.profile);
     let make = |targets: &[&str]| {
         let mut command = Command::new("make");
-        command.arg("-C").arg(source.path()).arg(format!("O={}", objects.display())).args(targets);
-        command.env("LC_ALL", "C").env("KBUILD_BUILD_TIMESTAMP", TIMESTAMP);
-        command.env("KBUILD_BUILD_USER", "nodeos").env("KBUILD_BUILD_HOST", "nodeos").env("KBUILD_BUILD_VERSION", "1");
+        command
+            .arg("-C")
+            .arg(source.path())
+            .arg(format!("O={}", objects.display()))
+            .args(targets);
+        command
+            .env("LC_ALL", "C")
+            .env("KBUILD_BUILD_TIMESTAMP", TIMESTAMP);
+        command
+            .env("KBUILD_BUILD_USER", "nodeos")
+            .env("KBUILD_BUILD_HOST", "nodeos")
+            .env("KBUILD_BUILD_VERSION", "1");
         // `make start` runs us: its own variables are not for the kernel's make.
-        for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "KCONFIG_CONFIG", "ARCH", "CROSS_COMPILE"] {
+        for variable in [
+            "MAKEFLAGS",
+            "MFLAGS",
+            "MAKELEVEL",
+            "MAKEOVERRIDES",
+            "KCONFIG_CONFIG",
+            "ARCH",
+            "CROSS_COMPILE",
+        ] {
             command.env_remove(variable);
         }
-        Tool { command, package: "make", log: &log, work: Some(&work) }
+        Tool {
+            command,
+            package: "make",
+            log: &log,
+            work: Some(&work),
+        }
     };
 
-    let step = ctx.progress.begin(&format!("configure the kernel ({})", plan.profile), None);
+    let step = ctx
+        .progress
+        .begin(&format!("configure the kernel ({})", plan.profile), None);
     configure(ctx, plan, objects, &make)?;
     step.finish("");
 
     let title = format!("compile the kernel ({})", plan.profile);
-    let mut step = ctx.progress.begin(&title, Some((plan.steps, Unit::Objects)));
+    let mut step = ctx
+        .progress
+        .begin(&title, Some((plan.steps, Unit::Objects)));
     let mut done = 0;
     let jobs = format!("-j{}", ctx.jobs);
     tool::run(ctx, make(&[&jobs, "vmlinux", "bzImage"]), &mut |event| {
@@ -257,17 +307,28 @@ fn compile(
     let release = read(&release_file)?.trim().to_owned();
 
     let mut strip = Command::new("strip");
-    strip.arg("-o").arg(dir.join("vmlinux")).arg(objects.join("vmlinux"));
-    tool::run(ctx, Tool::new(strip, "binutils", &format!("{log}-strip")), &mut |_| {})
-        .map_err(BuildKernelError::Compile)?;
+    strip
+        .arg("-o")
+        .arg(dir.join("vmlinux"))
+        .arg(objects.join("vmlinux"));
+    tool::run(
+        ctx,
+        Tool::new(strip, "binutils", &format!("{log}-strip")),
+        &mut |_| {},
+    )
+    .map_err(BuildKernelError::Compile)?;
     let copies = [("arch/x86/boot/bzImage", "bzImage"), (".config", "config")];
     for (from, to) in copies {
         let path = dir.join(to);
-        fs::copy(objects.join(from), &path).map_err(|source| BuildKernelError::Write { path, source })?;
+        fs::copy(objects.join(from), &path)
+            .map_err(|source| BuildKernelError::Write { path, source })?;
     }
     step.finish(&release);
     work.remove()?;
-    Ok(MadeFrom { release, used: fetched.used.clone() })
+    Ok(MadeFrom {
+        release,
+        used: fetched.used.clone(),
+    })
 }
 
 /// Merges the fragments over `tinyconfig`, and compares what was asked with what was granted.
@@ -278,7 +339,9 @@ fn configure<'a>(
     make: &impl Fn(&[&str]) -> Tool<'a>,
 ) -> Result<(), BuildKernelError> {
     let path = objects.join(".config");
-    let run = |target: &str| tool::run(ctx, make(&["-s", target]), &mut |_| {}).map_err(BuildKernelError::Configure);
+    let run = |target: &str| {
+        tool::run(ctx, make(&["-s", target]), &mut |_| {}).map_err(BuildKernelError::Configure)
+    };
     run("tinyconfig")?;
     let merged = read(&path)? + &plan.fragments;
     write(&path, &merged)?;
@@ -292,9 +355,15 @@ fn configure<'a>(
 }
 
 fn read(path: &Path) -> Result<String, BuildKernelError> {
-    fs::read_to_string(path).map_err(|source| BuildKernelError::Read { path: path.to_owned(), source })
+    fs::read_to_string(path).map_err(|source| BuildKernelError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write(path: &Path, text: &str) -> Result<(), BuildKernelError> {
-    fs::write(path, text).map_err(|source| BuildKernelError::Write { path: path.to_owned(), source })
+    fs::write(path, text).map_err(|source| BuildKernelError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -133,7 +133,10 @@ impl LayerFile {
     /// # Errors
     /// [`LayerError::Read`], [`LayerError::Parse`].
     pub fn load(source: &Path, layer: Layer) -> Result<(LayerFile, String), LayerError> {
-        let path = source.join("layers").join(layer.as_str()).join("layer.toml");
+        let path = source
+            .join("layers")
+            .join(layer.as_str())
+            .join("layer.toml");
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(source) => return Err(LayerError::Read { path, source }),
@@ -153,24 +156,37 @@ impl LayerFile {
         };
         let mut tree = Tree::new();
         for item in &self.directory {
-            tree.insert(&item.path, Entry::directory(item.mode)).map_err(insert_error)?;
+            tree.insert(&item.path, Entry::directory(item.mode))
+                .map_err(insert_error)?;
         }
         for (item, program) in self.program_file.iter().zip(parts.programs) {
-            add(&mut tree, &item.path, host_file(item.mode, &program.path)?).map_err(insert_error)?;
+            add(&mut tree, &item.path, host_file(item.mode, &program.path)?)
+                .map_err(insert_error)?;
         }
         for item in &self.link {
             add(&mut tree, &item.path, Entry::symlink(&item.to)).map_err(insert_error)?;
         }
         // An image has no devices: devtmpfs has them. An initramfs needs its console before anything is mounted.
         if parts.recipe.root == RootKind::Initramfs {
-            for DeviceItem { path, major, minor, mode } in &self.device {
-                add(&mut tree, path, Entry::char_device(*mode, *major, *minor)).map_err(insert_error)?;
+            for DeviceItem {
+                path,
+                major,
+                minor,
+                mode,
+            } in &self.device
+            {
+                add(&mut tree, path, Entry::char_device(*mode, *major, *minor))
+                    .map_err(insert_error)?;
             }
         }
         let node = parts.node;
         let mut files = vec![(&self.node.path, self.node.mode, &node.program)];
         files.push((&node.loader.path, self.node.loader_mode, &node.loader.file));
-        files.extend(node.libraries.iter().map(|library| (&library.path, self.node.library_mode, &library.file)));
+        files.extend(
+            node.libraries
+                .iter()
+                .map(|library| (&library.path, self.node.library_mode, &library.file)),
+        );
         for (path, mode, file) in files {
             add(&mut tree, path, host_file(mode, file)?).map_err(insert_error)?;
         }
@@ -180,7 +196,12 @@ impl LayerFile {
             (SOURCES_JSON, sources_json(parts.used)),
         ];
         for (path, text) in texts {
-            add(&mut tree, Path::new(path), Entry::file(READABLE, text.into_bytes())).map_err(insert_error)?;
+            add(
+                &mut tree,
+                Path::new(path),
+                Entry::file(READABLE, text.into_bytes()),
+            )
+            .map_err(insert_error)?;
         }
         Ok(tree)
     }
@@ -188,7 +209,10 @@ impl LayerFile {
     fn boot_spec(&self, layer: Layer) -> BootSpec {
         let version = env!("CARGO_PKG_VERSION");
         BootSpec {
-            banner: self.banner.replace("{version}", version).replace("{layer}", layer.as_str()),
+            banner: self
+                .banner
+                .replace("{version}", version)
+                .replace("{layer}", layer.as_str()),
             program: self.program.clone(),
             env: self.env.clone(),
             stop_grace: DEFAULT_STOP_GRACE,

@@ -104,7 +104,9 @@ impl PrepareNodeError {
             PrepareNodeError::Fetch(e) => e.hint(),
             PrepareNodeError::Cache(e) => e.hint(),
             PrepareNodeError::Strip { source, .. } => source.hint(),
-            PrepareNodeError::Record { .. } => Some("remove it with `nodeos cache clean nodes`".to_owned()),
+            PrepareNodeError::Record { .. } => {
+                Some("remove it with `nodeos cache clean nodes`".to_owned())
+            }
             _ => None,
         }
     }
@@ -131,10 +133,19 @@ impl PrepareNodeError {
 ///
 /// # Errors
 /// [`PrepareNodeError`].
-pub fn prepare(ctx: &Context, manifest: &Manifest, arch: Arch, libc: Libc) -> Result<Node, PrepareNodeError> {
-    let program = fetch::fetch(ctx, manifest, &format!("node.{libc}.{arch}")).map_err(PrepareNodeError::Fetch)?;
-    let runtime = fetch::fetch(ctx, manifest, &format!("{libc}.{arch}")).map_err(PrepareNodeError::Fetch)?;
-    let mut hasher = KeyHasher::new("node").text("version", BUILD_VERSION).text("libc", libc.as_str());
+pub fn prepare(
+    ctx: &Context,
+    manifest: &Manifest,
+    arch: Arch,
+    libc: Libc,
+) -> Result<Node, PrepareNodeError> {
+    let program = fetch::fetch(ctx, manifest, &format!("node.{libc}.{arch}"))
+        .map_err(PrepareNodeError::Fetch)?;
+    let runtime =
+        fetch::fetch(ctx, manifest, &format!("{libc}.{arch}")).map_err(PrepareNodeError::Fetch)?;
+    let mut hasher = KeyHasher::new("node")
+        .text("version", BUILD_VERSION)
+        .text("libc", libc.as_str());
     for file in program.used.files.iter().chain(&runtime.used.files) {
         hasher = hasher.text("sum", &file.sha256);
     }
@@ -146,13 +157,26 @@ pub fn prepare(ctx: &Context, manifest: &Manifest, arch: Arch, libc: Libc) -> Re
         unpack::unpack(&program, &scratch)?;
         unpack::unpack(&runtime, &scratch)?;
         let (loader, libraries) = collect(ctx, &scratch, dir)?;
-        fs::remove_dir_all(&scratch).map_err(|source| PrepareNodeError::Write { path: scratch.clone(), source })?;
+        fs::remove_dir_all(&scratch).map_err(|source| PrepareNodeError::Write {
+            path: scratch.clone(),
+            source,
+        })?;
         step.finish("");
         let used = vec![program.used.clone(), runtime.used.clone()];
-        Ok::<_, PrepareNodeError>(MadeFrom { version: program.used.version.clone(), loader, libraries, used })
+        Ok::<_, PrepareNodeError>(MadeFrom {
+            version: program.used.version.clone(),
+            loader,
+            libraries,
+            used,
+        })
     };
-    let entry = ctx.cache.get_or_make(ctx, Kind::Nodes, &key, &label, make).map_err(MakeEntryError::into_make)?;
-    let made: MadeFrom = entry.made_from().ok_or_else(|| PrepareNodeError::Record { path: entry.dir.clone() })?;
+    let entry = ctx
+        .cache
+        .get_or_make(ctx, Kind::Nodes, &key, &label, make)
+        .map_err(MakeEntryError::into_make)?;
+    let made: MadeFrom = entry.made_from().ok_or_else(|| PrepareNodeError::Record {
+        path: entry.dir.clone(),
+    })?;
     let library = |path: PathBuf| {
         let file = entry.dir.join(file_name(&path));
         Library { file, path }
@@ -169,14 +193,20 @@ pub fn prepare(ctx: &Context, manifest: &Manifest, arch: Arch, libc: Libc) -> Re
 
 /// Finds the program and, from library to library, everything that it needs; strips all of it into `dir`. Returns
 /// the paths of the loader and of the libraries in the image.
-fn collect(ctx: &Context, scratch: &Path, dir: &Path) -> Result<(PathBuf, Vec<PathBuf>), PrepareNodeError> {
+fn collect(
+    ctx: &Context,
+    scratch: &Path,
+    dir: &Path,
+) -> Result<(PathBuf, Vec<PathBuf>), PrepareNodeError> {
     let node = scratch.join(PROGRAM);
     strip(ctx, &node, &dir.join(PROGRAM))?;
     let program = needed::read(&node)?;
-    let loader = program.interpreter.ok_or_else(|| PrepareNodeError::NoLibrary {
-        library: "a loader".to_owned(),
-        needed_by: PROGRAM.to_owned(),
-    })?;
+    let loader = program
+        .interpreter
+        .ok_or_else(|| PrepareNodeError::NoLibrary {
+            library: "a loader".to_owned(),
+            needed_by: PROGRAM.to_owned(),
+        })?;
     let loader_name = file_name(&loader);
     // Where this loader looks by default: musl in /lib, Debian's glibc in the folder of the architecture.
     let folder = match loader_name.starts_with("ld-musl") {
@@ -184,8 +214,11 @@ fn collect(ctx: &Context, scratch: &Path, dir: &Path) -> Result<(PathBuf, Vec<Pa
         false => Path::new("/lib/x86_64-linux-gnu"),
     };
     let mut libraries = Vec::new();
-    let mut wanted: Vec<(String, String)> =
-        program.needed.into_iter().map(|library| (library, PROGRAM.to_owned())).collect();
+    let mut wanted: Vec<(String, String)> = program
+        .needed
+        .into_iter()
+        .map(|library| (library, PROGRAM.to_owned()))
+        .collect();
     wanted.push((loader_name.clone(), PROGRAM.to_owned()));
     while let Some((library, needed_by)) = wanted.pop() {
         let to = dir.join(&library);
@@ -202,7 +235,12 @@ fn collect(ctx: &Context, scratch: &Path, dir: &Path) -> Result<(PathBuf, Vec<Pa
             return Err(PrepareNodeError::NoLibrary { library, needed_by });
         }
         strip(ctx, &from, &to)?;
-        wanted.extend(needed::read(&from)?.needed.into_iter().map(|needed| (needed, library.clone())));
+        wanted.extend(
+            needed::read(&from)?
+                .needed
+                .into_iter()
+                .map(|needed| (needed, library.clone())),
+        );
         if library != loader_name {
             libraries.push(folder.join(&library));
         }
@@ -213,13 +251,21 @@ fn collect(ctx: &Context, scratch: &Path, dir: &Path) -> Result<(PathBuf, Vec<Pa
 
 fn strip(ctx: &Context, from: &Path, to: &Path) -> Result<(), PrepareNodeError> {
     let mut command = Command::new("strip");
-    command.arg("--enable-deterministic-archives").arg("-o").arg(to).arg(from);
+    command
+        .arg("--enable-deterministic-archives")
+        .arg("-o")
+        .arg(to)
+        .arg(from);
     let log = format!("strip-{}", file_name(to));
     tool::run(ctx, Tool::new(command, "binutils", &log), &mut |_| {})
         .map(drop)
-        .map_err(|source| PrepareNodeError::Strip { path: from.to_owned(), source })
+        .map_err(|source| PrepareNodeError::Strip {
+            path: from.to_owned(),
+            source,
+        })
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    path.file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }

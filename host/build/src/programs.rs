@@ -20,7 +20,10 @@ const GNU: &str = "x86_64-unknown-linux-gnu";
 /// Everything that a program is made from, below the checkout.
 const SOURCES: &[&str] = &["Cargo.toml", "Cargo.lock", "os", "spec"];
 /// The packages that are no part of the system but run in its machines, with their folders.
-const OUTSIDE: &[(&str, &str)] = &[("nodeos-guest", "tests/guest"), ("nodeos-bench-init", "bench/init")];
+const OUTSIDE: &[(&str, &str)] = &[
+    ("nodeos-guest", "tests/guest"),
+    ("nodeos-bench-init", "bench/init"),
+];
 
 /// A built program.
 #[derive(Debug, Clone)]
@@ -66,9 +69,10 @@ impl BuildProgramError {
     pub fn hint(&self) -> Option<String> {
         match self {
             BuildProgramError::Cache(e) => e.hint(),
-            BuildProgramError::Compile { source: ToolError::Missing { .. }, .. } => {
-                Some("install Rust with rustup, as the README says".to_owned())
-            }
+            BuildProgramError::Compile {
+                source: ToolError::Missing { .. },
+                ..
+            } => Some("install Rust with rustup, as the README says".to_owned()),
             BuildProgramError::Compile { source, .. } => source.hint(),
             _ => None,
         }
@@ -103,13 +107,24 @@ pub struct StaticTarget {
 /// musl where the toolchain has it, else the GNU target, linked statically and without position independence, which
 /// a program with a fixed place in an image does not need.
 pub fn static_target() -> StaticTarget {
-    let libdir = Command::new("rustc").args(["--print", "target-libdir", "--target", MUSL]).output();
-    let has_musl = libdir.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir());
+    let libdir = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", MUSL])
+        .output();
+    let has_musl = libdir
+        .is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir());
     match has_musl {
-        true => StaticTarget { triple: MUSL, flags: &["-C", "relocation-model=static"] },
+        true => StaticTarget {
+            triple: MUSL,
+            flags: &["-C", "relocation-model=static"],
+        },
         false => StaticTarget {
             triple: GNU,
-            flags: &["-C", "target-feature=+crt-static", "-C", "relocation-model=static"],
+            flags: &[
+                "-C",
+                "target-feature=+crt-static",
+                "-C",
+                "relocation-model=static",
+            ],
         },
     }
 }
@@ -123,11 +138,22 @@ pub fn build(ctx: &Context, package: &str, binary: &str) -> Result<Program, Buil
     let key = key(ctx, package, binary, target)?;
     let label = format!("{binary} ({})", target.triple);
     let make = |dir: &Path| compile(ctx, package, binary, target, dir);
-    let entry = ctx.cache.get_or_make(ctx, Kind::Programs, &key, &label, make).map_err(MakeEntryError::into_make)?;
-    Ok(Program { path: entry.dir.join(binary), key })
+    let entry = ctx
+        .cache
+        .get_or_make(ctx, Kind::Programs, &key, &label, make)
+        .map_err(MakeEntryError::into_make)?;
+    Ok(Program {
+        path: entry.dir.join(binary),
+        key,
+    })
 }
 
-fn key(ctx: &Context, package: &str, binary: &str, target: StaticTarget) -> Result<Key, BuildProgramError> {
+fn key(
+    ctx: &Context,
+    package: &str,
+    binary: &str,
+    target: StaticTarget,
+) -> Result<Key, BuildProgramError> {
     let mut hasher = KeyHasher::new("program")
         .text("version", BUILD_VERSION)
         .text("package", package)
@@ -135,19 +161,29 @@ fn key(ctx: &Context, package: &str, binary: &str, target: StaticTarget) -> Resu
         .text("target", target.triple)
         .text("flags", &target.flags.join(" "))
         .text("compiler", &compiler());
-    let outside = OUTSIDE.iter().filter(|(outside, _)| *outside == package).map(|(_, folder)| folder);
+    let outside = OUTSIDE
+        .iter()
+        .filter(|(outside, _)| *outside == package)
+        .map(|(_, folder)| folder);
     for name in SOURCES.iter().chain(outside) {
         let path = ctx.source.join(name);
         hasher = hasher
             .path(name, &path)
-            .map_err(|source| BuildProgramError::Read { binary: binary.to_owned(), path, source })?;
+            .map_err(|source| BuildProgramError::Read {
+                binary: binary.to_owned(),
+                path,
+                source,
+            })?;
     }
     Ok(hasher.finish())
 }
 
 fn compiler() -> String {
     let output = Command::new("rustc").arg("-vV").output();
-    output.map_or_else(|_| "none".to_owned(), |output| String::from_utf8_lossy(&output.stdout).into_owned())
+    output.map_or_else(
+        |_| "none".to_owned(),
+        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
+    )
 }
 
 fn compile(
@@ -159,22 +195,54 @@ fn compile(
 ) -> Result<(), BuildProgramError> {
     let step = ctx.progress.begin(&format!("compile {binary}"), None);
     // Cargo's own folder stays between builds: what did not change is not compiled again.
-    let folder_key = KeyHasher::new("cargo target folder").text("target", target.triple).finish();
-    let work = ctx.cache.work_dir(ctx, Kind::Programs, &folder_key, "the system programs")?;
+    let folder_key = KeyHasher::new("cargo target folder")
+        .text("target", target.triple)
+        .finish();
+    let work = ctx
+        .cache
+        .work_dir(ctx, Kind::Programs, &folder_key, "the system programs")?;
     let mut command = Command::new("cargo");
-    command.current_dir(&ctx.source).args(["build", "--locked", "--profile", PROFILE, "--target", target.triple]);
-    command.args(["--package", package, "--bin", binary, "--target-dir"]).arg(work.path());
+    command.current_dir(&ctx.source).args([
+        "build",
+        "--locked",
+        "--profile",
+        PROFILE,
+        "--target",
+        target.triple,
+    ]);
+    command
+        .args(["--package", package, "--bin", binary, "--target-dir"])
+        .arg(work.path());
     let remap = format!("--remap-path-prefix={}=/nodeos", ctx.source.display());
-    let flags: Vec<&str> = target.flags.iter().copied().chain([remap.as_str()]).collect();
+    let flags: Vec<&str> = target
+        .flags
+        .iter()
+        .copied()
+        .chain([remap.as_str()])
+        .collect();
     // The unit separator is what Cargo splits at (The Cargo Book, environment variables).
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
-    for variable in ["RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "RUSTC_WRAPPER", "MAKEFLAGS", "MAKELEVEL"] {
+    for variable in [
+        "RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "CARGO_TARGET_DIR",
+        "RUSTC_WRAPPER",
+        "MAKEFLAGS",
+        "MAKELEVEL",
+    ] {
         command.env_remove(variable);
     }
     let log = format!("cargo-{binary}");
-    let tool = Tool { command, package: "cargo", log: &log, work: Some(&work) };
-    tool::run(ctx, tool, &mut |_| {})
-        .map_err(|source| BuildProgramError::Compile { binary: binary.to_owned(), source })?;
+    let tool = Tool {
+        command,
+        package: "cargo",
+        log: &log,
+        work: Some(&work),
+    };
+    tool::run(ctx, tool, &mut |_| {}).map_err(|source| BuildProgramError::Compile {
+        binary: binary.to_owned(),
+        source,
+    })?;
     let built = work.path().join(target.triple).join(PROFILE).join(binary);
     let path = dir.join(binary);
     fs::copy(&built, &path).map_err(|source| BuildProgramError::Write { path, source })?;

@@ -148,6 +148,9 @@ mod tests {
     #[test]
     fn an_unknown_name_is_answered_with_what_there_is() {
         let error = "floppy".parse::<RootKind>().unwrap_err();
-        assert_eq!(error.to_string(), "\"floppy\" is not a root: there is pmem, disk, initramfs");
+        assert_eq!(
+            error.to_string(),
+            "\"floppy\" is not a root: there is pmem, disk, initramfs"
+        );
     }
 }

@@ -48,8 +48,12 @@ impl ChooseAccelError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            ChooseAccelError::Override { .. } => Some(format!("unset {VARIABLE}, or set it to one of the three")),
-            ChooseAccelError::Probe { .. } => Some(format!("{VARIABLE}=tcg does without finding out")),
+            ChooseAccelError::Override { .. } => {
+                Some(format!("unset {VARIABLE}, or set it to one of the three"))
+            }
+            ChooseAccelError::Probe { .. } => {
+                Some(format!("{VARIABLE}=tcg does without finding out"))
+            }
         }
     }
 }
@@ -74,20 +78,40 @@ impl Accel {
         }
         let accel = match candidate() {
             Ok(accel) => accel,
-            Err(why) => return Ok(Choice { accel: Accel::Tcg, why }),
+            Err(why) => {
+                return Ok(Choice {
+                    accel: Accel::Tcg,
+                    why,
+                });
+            }
         };
-        let outcome = Findings::look_up(cache, qemu, |findings| &mut findings.hardware, || probe::run(accel))
-            .map_err(|source| ChooseAccelError::Probe { source })?;
+        let outcome = Findings::look_up(
+            cache,
+            qemu,
+            |findings| &mut findings.hardware,
+            || probe::run(accel),
+        )
+        .map_err(|source| ChooseAccelError::Probe { source })?;
         Ok(judge(accel, &outcome))
     }
 }
 
 /// The choice that `NODEOS_ACCEL` makes. Empty is the same as unset.
 fn overridden(value: Option<&OsStr>) -> Result<Option<Choice>, ChooseAccelError> {
-    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
-    let accel = Accel::ALL.iter().copied().find(|accel| value == accel.as_str());
-    let accel = accel.ok_or_else(|| ChooseAccelError::Override { value: value.to_string_lossy().into_owned() })?;
-    Ok(Some(Choice { accel, why: format!("{VARIABLE} says so") }))
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let accel = Accel::ALL
+        .iter()
+        .copied()
+        .find(|accel| value == accel.as_str());
+    let accel = accel.ok_or_else(|| ChooseAccelError::Override {
+        value: value.to_string_lossy().into_owned(),
+    })?;
+    Ok(Some(Choice {
+        accel,
+        why: format!("{VARIABLE} says so"),
+    }))
 }
 
 /// The hypervisor that is worth a probe, or why there is none.
@@ -100,19 +124,28 @@ fn candidate() -> Result<Accel, String> {
     }
     match std::fs::File::options().read(true).write(true).open(KVM) {
         Ok(_) => Ok(Accel::Kvm),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(format!("there is no {KVM}")),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            Err(format!("{KVM} is there, but this user may not open it (is the user in the group kvm?)"))
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(format!("there is no {KVM}"))
         }
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(format!(
+            "{KVM} is there, but this user may not open it (is the user in the group kvm?)"
+        )),
         Err(error) => Err(format!("{KVM} is there, but cannot be opened ({error})")),
     }
 }
 
 /// What the probe's outcome means.
 fn judge(accel: Accel, outcome: &Outcome) -> Choice {
-    let device = if accel == Accel::Kvm { KVM } else { "a hypervisor" };
+    let device = if accel == Accel::Kvm {
+        KVM
+    } else {
+        "a hypervisor"
+    };
     match outcome {
-        Outcome::Passed => Choice { accel, why: "a test program ran under it".to_owned() },
+        Outcome::Passed => Choice {
+            accel,
+            why: "a test program ran under it".to_owned(),
+        },
         Outcome::TimedOut => Choice {
             accel: Accel::Tcg,
             why: format!(
@@ -122,7 +155,9 @@ fn judge(accel: Accel, outcome: &Outcome) -> Choice {
         },
         Outcome::Refused { message } => Choice {
             accel: Accel::Tcg,
-            why: format!("{device} is there, but a test program of 512 bytes did not run ({message})"),
+            why: format!(
+                "{device} is there, but a test program of 512 bytes did not run ({message})"
+            ),
         },
     }
 }
@@ -150,14 +185,26 @@ mod tests {
         check(None, None);
 
         let error = overridden(Some(OsStr::new("KVM"))).unwrap_err();
-        assert_eq!(error.to_string(), "NODEOS_ACCEL is \"KVM\", which is not tcg, kvm or hvf");
-        assert_eq!(error.hint().unwrap(), "unset NODEOS_ACCEL, or set it to one of the three");
+        assert_eq!(
+            error.to_string(),
+            "NODEOS_ACCEL is \"KVM\", which is not tcg, kvm or hvf"
+        );
+        assert_eq!(
+            error.hint().unwrap(),
+            "unset NODEOS_ACCEL, or set it to one of the three"
+        );
     }
 
     #[test]
     fn only_a_probe_that_passed_chooses_the_hypervisor() {
         let check = |outcome: Outcome, accel: Accel, why: &str| {
-            assert_eq!(judge(Accel::Kvm, &outcome), Choice { accel, why: why.to_owned() });
+            assert_eq!(
+                judge(Accel::Kvm, &outcome),
+                Choice {
+                    accel,
+                    why: why.to_owned()
+                }
+            );
         };
         check(Outcome::Passed, Accel::Kvm, "a test program ran under it");
         check(
@@ -166,7 +213,9 @@ mod tests {
             "/dev/kvm is there, but a test program of 512 bytes did not finish within 3 s",
         );
         check(
-            Outcome::Refused { message: "failed to initialize kvm".to_owned() },
+            Outcome::Refused {
+                message: "failed to initialize kvm".to_owned(),
+            },
             Accel::Tcg,
             "/dev/kvm is there, but a test program of 512 bytes did not run (failed to initialize kvm)",
         );

@@ -59,9 +59,15 @@ impl Lines {
     /// # Errors
     /// [`ChannelError::Connect`].
     pub fn connect(socket: &Path, deadline: Duration) -> Result<Lines, ChannelError> {
-        let stream = connect(socket, deadline)
-            .map_err(|source| ChannelError::Connect { socket: socket.to_owned(), source })?;
-        Ok(Lines { socket: socket.to_owned(), stream, pending: Vec::new() })
+        let stream = connect(socket, deadline).map_err(|source| ChannelError::Connect {
+            socket: socket.to_owned(),
+            source,
+        })?;
+        Ok(Lines {
+            socket: socket.to_owned(),
+            stream,
+            pending: Vec::new(),
+        })
     }
 
     /// The next line without its line feed; none when the machine has closed the channel or ended. What came after the
@@ -73,19 +79,30 @@ impl Lines {
         let end = Instant::now() + deadline;
         let mut searched = 0;
         loop {
-            if let Some(offset) = self.pending[searched..].iter().position(|byte| *byte == b'\n') {
+            if let Some(offset) = self.pending[searched..]
+                .iter()
+                .position(|byte| *byte == b'\n')
+            {
                 let rest = self.pending.split_off(searched + offset + 1);
                 return Ok(Some(text(std::mem::replace(&mut self.pending, rest))));
             }
             searched = self.pending.len();
             if searched > LONGEST_LINE {
-                return Err(ChannelError::TooLong { socket: self.socket.clone() });
+                return Err(ChannelError::TooLong {
+                    socket: self.socket.clone(),
+                });
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(ChannelError::Deadline { socket: self.socket.clone(), waited: deadline });
+                return Err(ChannelError::Deadline {
+                    socket: self.socket.clone(),
+                    waited: deadline,
+                });
             }
-            let closed = self.read(left).map_err(|source| ChannelError::Read { socket: self.socket.clone(), source })?;
+            let closed = self.read(left).map_err(|source| ChannelError::Read {
+                socket: self.socket.clone(),
+                source,
+            })?;
             if closed {
                 let last = std::mem::take(&mut self.pending);
                 return Ok((!last.is_empty()).then(|| text(last)));
@@ -102,7 +119,10 @@ impl Lines {
             self.stream.set_write_timeout(Some(deadline))?;
             self.stream.write_all(format!("{line}\n").as_bytes())
         };
-        write().map_err(|source| ChannelError::Write { socket: self.socket.clone(), source })
+        write().map_err(|source| ChannelError::Write {
+            socket: self.socket.clone(),
+            source,
+        })
     }
 
     /// Reads once, if something comes in time, and says whether the other side has closed.
@@ -115,7 +135,9 @@ impl Lines {
                 Ok(count == 0)
             }
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => Ok(false),
+                io::ErrorKind::WouldBlock
+                | io::ErrorKind::TimedOut
+                | io::ErrorKind::Interrupted => Ok(false),
                 // A QEMU that ends with something unread: its end all the same.
                 io::ErrorKind::ConnectionReset => Ok(true),
                 _ => Err(error),
@@ -125,16 +147,25 @@ impl Lines {
 }
 
 fn text(line: Vec<u8>) -> String {
-    String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()
+    String::from_utf8_lossy(&line)
+        .trim_end_matches(['\r', '\n'])
+        .to_owned()
 }
 
 /// Connects to a socket that may not be there yet: waits for changes of its folder, not for time to pass.
 fn connect(socket: &Path, deadline: Duration) -> io::Result<UnixStream> {
     let end = Instant::now() + deadline;
     // A name alone is in the current folder, whose name is not empty.
-    let folder = socket.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = socket
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let watch = inotify::init(inotify::CreateFlags::CLOEXEC)?;
-    inotify::add_watch(&watch, folder, inotify::WatchFlags::CREATE | inotify::WatchFlags::ATTRIB)?;
+    inotify::add_watch(
+        &watch,
+        folder,
+        inotify::WatchFlags::CREATE | inotify::WatchFlags::ATTRIB,
+    )?;
     loop {
         let error = match UnixStream::connect(socket) {
             Ok(stream) => return Ok(stream),
@@ -171,7 +202,14 @@ mod tests {
 
     fn pair() -> (Lines, UnixStream) {
         let (stream, peer) = UnixStream::pair().unwrap();
-        (Lines { socket: PathBuf::from("channel"), stream, pending: Vec::new() }, peer)
+        (
+            Lines {
+                socket: PathBuf::from("channel"),
+                stream,
+                pending: Vec::new(),
+            },
+            peer,
+        )
     }
 
     #[test]
@@ -180,7 +218,10 @@ mod tests {
         peer.write_all(b"one\r\ntwo\nth").unwrap();
         assert_eq!(lines.next(SOON).unwrap().as_deref(), Some("one"));
         assert_eq!(lines.next(SOON).unwrap().as_deref(), Some("two"));
-        assert_eq!(lines.next(AT_ONCE).unwrap_err().to_string(), "nothing came from channel within 0 s");
+        assert_eq!(
+            lines.next(AT_ONCE).unwrap_err().to_string(),
+            "nothing came from channel within 0 s"
+        );
         peer.write_all(b"ree\nlast").unwrap();
         assert_eq!(lines.next(SOON).unwrap().as_deref(), Some("three"));
         drop(peer);
@@ -203,10 +244,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("socket");
         let error = Lines::connect(&socket, AT_ONCE).unwrap_err();
-        assert_eq!(error.to_string(), format!("cannot connect to {}", socket.display()));
+        assert_eq!(
+            error.to_string(),
+            format!("cannot connect to {}", socket.display())
+        );
 
         let later = socket.clone();
-        let listener = std::thread::spawn(move || UnixListener::bind(later).unwrap().accept().unwrap());
+        let listener =
+            std::thread::spawn(move || UnixListener::bind(later).unwrap().accept().unwrap());
         Lines::connect(&socket, SOON).unwrap();
         listener.join().unwrap();
     }

@@ -41,7 +41,11 @@ struct Said {
 #[derive(Debug, Error)]
 pub enum ExpectError {
     #[error("{expected:?} did not come within {} s; the last lines of the console:\n{tail}", .waited.as_secs())]
-    Deadline { expected: String, waited: Duration, tail: String },
+    Deadline {
+        expected: String,
+        waited: Duration,
+        tail: String,
+    },
     #[error("the machine ended before {expected:?} came; the last lines of the console:\n{tail}")]
     Ended { expected: String, tail: String },
     #[error("the machine did not end within {} s; the last lines of the console:\n{tail}", .waited.as_secs())]
@@ -54,7 +58,11 @@ impl Console {
         let reader = Arc::clone(&shared);
         // It ends with the pipe, which ends with QEMU.
         thread::spawn(move || reader.read_all(output));
-        Console { input, shared, consumed: 0 }
+        Console {
+            input,
+            shared,
+            consumed: 0,
+        }
     }
 
     /// Waits for `text` in what the machine says after the last expected text, and returns what came before it.
@@ -100,19 +108,34 @@ impl Console {
         loop {
             if let Some(offset) = position(&said.bytes[from..], text.as_bytes()) {
                 let begin = from + offset;
-                let before = String::from_utf8_lossy(&said.bytes[self.consumed..begin]).into_owned();
+                let before =
+                    String::from_utf8_lossy(&said.bytes[self.consumed..begin]).into_owned();
                 self.consumed = begin + text.len();
-                let arrival = said.arrivals.iter().find(|(upto, _)| *upto >= self.consumed);
+                let arrival = said
+                    .arrivals
+                    .iter()
+                    .find(|(upto, _)| *upto >= self.consumed);
                 return Ok((before, arrival.map_or_else(Instant::now, |(_, at)| *at)));
             }
-            from = said.bytes.len().saturating_sub(text.len()).max(self.consumed);
+            from = said
+                .bytes
+                .len()
+                .saturating_sub(text.len())
+                .max(self.consumed);
             if said.ended {
-                return Err(ExpectError::Ended { expected: text.to_owned(), tail: said.tail() });
+                return Err(ExpectError::Ended {
+                    expected: text.to_owned(),
+                    tail: said.tail(),
+                });
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let (expected, tail) = (text.to_owned(), said.tail());
-                return Err(ExpectError::Deadline { expected, waited: deadline, tail });
+                return Err(ExpectError::Deadline {
+                    expected,
+                    waited: deadline,
+                    tail,
+                });
             }
             said = self.shared.wait(said, left);
         }
@@ -126,7 +149,10 @@ impl Shared {
     }
 
     fn wait<'a>(&self, said: MutexGuard<'a, Said>, time: Duration) -> MutexGuard<'a, Said> {
-        self.changed.wait_timeout(said, time).unwrap_or_else(PoisonError::into_inner).0
+        self.changed
+            .wait_timeout(said, time)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
     }
 
     fn read_all(&self, mut output: ChildStdout) {
@@ -156,12 +182,18 @@ impl Said {
         let text = String::from_utf8_lossy(&self.bytes);
         let lines: Vec<&str> = text.lines().collect();
         let begin = lines.len().saturating_sub(TAIL_LINES);
-        lines[begin..].iter().map(|line| format!("  {}", line.trim_end())).collect::<Vec<_>>().join("\n")
+        lines[begin..]
+            .iter()
+            .map(|line| format!("  {}", line.trim_end()))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 
 fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len().max(1)).position(|window| window == needle)
+    haystack
+        .windows(needle.len().max(1))
+        .position(|window| window == needle)
 }
 
 #[cfg(test)]
@@ -174,9 +206,15 @@ mod tests {
 
     fn console(script: &str) -> (Console, Child) {
         let mut command = Command::new("sh");
-        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        (Console::new(child.stdin.take().unwrap(), child.stdout.take().unwrap()), child)
+        (
+            Console::new(child.stdin.take().unwrap(), child.stdout.take().unwrap()),
+            child,
+        )
     }
 
     #[test]
@@ -199,8 +237,15 @@ mod tests {
         );
         child.wait().unwrap();
         let (mut silent, mut child) = console("read x");
-        let error = silent.expect("more", Duration::from_millis(20)).unwrap_err();
-        assert!(error.to_string().starts_with("\"more\" did not come within 0 s"), "{error}");
+        let error = silent
+            .expect("more", Duration::from_millis(20))
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("\"more\" did not come within 0 s"),
+            "{error}"
+        );
         drop(silent);
         child.wait().unwrap();
     }

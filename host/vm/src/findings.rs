@@ -42,7 +42,9 @@ impl Findings {
         ask: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
         let key = Key::here(qemu);
-        let Some((cache, key)) = cache.zip(key) else { return ask() };
+        let Some((cache, key)) = cache.zip(key) else {
+            return ask();
+        };
         let mut findings = load(cache, &key);
         if let Some(known) = field(&mut findings) {
             return Ok(known.clone());
@@ -75,7 +77,10 @@ fn load(cache: &Path, key: &Key) -> Findings {
     serde_json::from_str(&text)
         .ok()
         .filter(|findings: &Findings| findings.key == *key)
-        .unwrap_or_else(|| Findings { key: key.clone(), ..Findings::default() })
+        .unwrap_or_else(|| Findings {
+            key: key.clone(),
+            ..Findings::default()
+        })
 }
 
 /// Written beside and renamed, so that a reader never sees half of it.
@@ -94,16 +99,24 @@ mod tests {
     use super::*;
 
     fn qemu(version: &str) -> Qemu {
-        Qemu { program: "qemu".into(), version: version.to_owned() }
+        Qemu {
+            program: "qemu".into(),
+            version: version.to_owned(),
+        }
     }
 
     /// Asks whether there is virtio-pmem, and says what came out and whether it was really asked.
     fn ask(cache: Option<&Path>, version: &str, answer: bool) -> (bool, bool) {
         let mut asked = false;
-        let found = Findings::look_up::<_, Infallible>(cache, &qemu(version), |findings| &mut findings.virtio_pmem, || {
-            asked = true;
-            Ok(answer)
-        });
+        let found = Findings::look_up::<_, Infallible>(
+            cache,
+            &qemu(version),
+            |findings| &mut findings.virtio_pmem,
+            || {
+                asked = true;
+                Ok(answer)
+            },
+        );
         (found.unwrap(), asked)
     }
 
@@ -121,9 +134,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = Some(folder.path());
         ask(cache, "7.2", true);
-        let refused = Outcome::Refused { message: "no".to_owned() };
+        let refused = Outcome::Refused {
+            message: "no".to_owned(),
+        };
         let hardware = |outcome: Outcome| {
-            Findings::look_up::<_, Infallible>(cache, &qemu("7.2"), |findings| &mut findings.hardware, || Ok(outcome))
+            Findings::look_up::<_, Infallible>(
+                cache,
+                &qemu("7.2"),
+                |findings| &mut findings.hardware,
+                || Ok(outcome),
+            )
         };
         hardware(refused.clone()).unwrap();
         assert_eq!(ask(cache, "7.2", false), (true, false));
@@ -136,7 +156,10 @@ mod tests {
         std::fs::write(folder.path().join(FILE), "{").unwrap();
         assert_eq!(ask(Some(folder.path()), "7.2", true), (true, true));
         assert_eq!(ask(Some(folder.path()), "7.2", false), (true, false));
-        assert_eq!(ask(Some(&folder.path().join(FILE).join("below")), "7.2", false), (false, true));
+        assert_eq!(
+            ask(Some(&folder.path().join(FILE).join("below")), "7.2", false),
+            (false, true)
+        );
         assert_eq!(ask(None, "7.2", true), (true, true));
     }
 }

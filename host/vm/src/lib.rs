@@ -4,16 +4,16 @@
 
 #![forbid(unsafe_code)]
 
-pub mod machine;
-pub mod tuning;
 pub mod accel;
+pub mod channel;
+pub mod console;
 mod findings;
+pub mod keys;
+pub mod machine;
 pub mod probe;
 pub mod process;
-pub mod vm;
-pub mod console;
-pub mod channel;
 pub mod qmp;
-pub mod keys;
-pub mod terminal;
 pub mod run_sh;
+pub mod terminal;
+pub mod tuning;
+pub mod vm;

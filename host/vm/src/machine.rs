@@ -159,10 +159,13 @@ impl Machine {
         }
         // A kernel that panics restarts at once, which OnReboot then decides about.
         words.extend(["quiet", "panic=-1"].map(str::to_owned));
-        words.extend(tuning::kernel_words(self).iter().map(|word| (*word).to_owned()));
-        let image_words = |device: &str| {
-            ["ro", device, "rootfstype=erofs", "init=/init"].map(str::to_owned)
-        };
+        words.extend(
+            tuning::kernel_words(self)
+                .iter()
+                .map(|word| (*word).to_owned()),
+        );
+        let image_words =
+            |device: &str| ["ro", device, "rootfstype=erofs", "init=/init"].map(str::to_owned);
         match &self.root {
             Root::Pmem { .. } => {
                 words.extend(image_words("root=/dev/pmem0"));
@@ -176,7 +179,9 @@ impl Machine {
         // The screen is a Linux console whatever terminal we were started from.
         if self.screen == Screen::None {
             words.extend(self.term.iter().map(|term| format!("TERM={term}")));
-            let size = self.console_size.map(|(columns, rows)| format!("nodeos.console={columns}x{rows}"));
+            let size = self
+                .console_size
+                .map(|(columns, rows)| format!("nodeos.console={columns}x{rows}"));
             words.extend(size);
         }
         words.extend(self.append.iter().cloned());
@@ -215,13 +220,19 @@ impl Machine {
                 let room = u64::from(self.memory_mib) + PMEM_ROOM_MIB;
                 argv.option("-m", format!("{memory},slots=1,maxmem={room}M"));
                 let size = format!(",size={size},readonly=on");
-                let backend = join(&["memory-backend-file,id=system,share=on,mem-path=", &size], &[image]);
+                let backend = join(
+                    &["memory-backend-file,id=system,share=on,mem-path=", &size],
+                    &[image],
+                );
                 argv.option("-object", backend);
                 argv.option("-device", "virtio-pmem-pci,memdev=system");
             }
             Root::Disk { image } => {
                 argv.option("-m", memory);
-                let drive = join(&["if=none,id=system,format=raw,readonly=on,file=", ""], &[image]);
+                let drive = join(
+                    &["if=none,id=system,format=raw,readonly=on,file=", ""],
+                    &[image],
+                );
                 argv.option("-drive", drive);
                 argv.option("-device", "virtio-blk-pci,drive=system");
             }
@@ -233,7 +244,8 @@ impl Machine {
         if self.ports.is_empty() {
             return;
         }
-        let forward = |port: &PortForward| format!(",hostfwd=tcp:127.0.0.1:{}-:{}", port.host, port.guest);
+        let forward =
+            |port: &PortForward| format!(",hostfwd=tcp:127.0.0.1:{}-:{}", port.host, port.guest);
         let forwards: String = self.ports.iter().map(forward).collect();
         argv.option("-netdev", format!("user,id=network{forwards}"));
         // The ROM is for booting from the network.
@@ -247,7 +259,13 @@ impl Machine {
         for (index, channel) in self.channels.iter().enumerate() {
             let begin = format!("socket,id=channel{index},server=on,wait=off,path=");
             argv.option("-chardev", join(&[&begin, ""], &[&channel.socket]));
-            argv.option("-device", format!("virtserialport,chardev=channel{index},name={}", channel.name));
+            argv.option(
+                "-device",
+                format!(
+                    "virtserialport,chardev=channel{index},name={}",
+                    channel.name
+                ),
+            );
         }
     }
 }
@@ -259,7 +277,9 @@ struct Argv {
 
 impl Argv {
     fn new(program: OsString) -> Argv {
-        Argv { words: vec![program] }
+        Argv {
+            words: vec![program],
+        }
     }
 
     fn option(&mut self, name: &str, value: impl AsRef<OsStr>) {
@@ -278,7 +298,10 @@ fn join(texts: &[&str], paths: &[&Path]) -> OsString {
     let mut bytes = Vec::new();
     for (index, text) in texts.iter().enumerate() {
         bytes.extend_from_slice(text.as_bytes());
-        for byte in paths.get(index).map_or(&[][..], |path| path.as_os_str().as_bytes()) {
+        for byte in paths
+            .get(index)
+            .map_or(&[][..], |path| path.as_os_str().as_bytes())
+        {
             bytes.push(*byte);
             if *byte == b',' {
                 bytes.push(b',');
@@ -293,12 +316,21 @@ mod tests {
     use super::*;
 
     fn words(machine: &Machine) -> String {
-        let argv: Vec<String> = machine.argv()[1..].iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let argv: Vec<String> = machine.argv()[1..]
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
         argv.join(" ")
     }
 
     fn pmem() -> Machine {
-        Machine::new(PathBuf::from("kernel"), Root::Pmem { image: PathBuf::from("system.img"), size: 4 << 20 })
+        Machine::new(
+            PathBuf::from("kernel"),
+            Root::Pmem {
+                image: PathBuf::from("system.img"),
+                size: 4 << 20,
+            },
+        )
     }
 
     #[test]
@@ -317,11 +349,19 @@ mod tests {
 
     #[test]
     fn a_disk_on_a_terminal_with_kvm_and_ports() {
-        let mut machine = Machine::new(PathBuf::from("k"), Root::Disk { image: PathBuf::from("a,b.img") });
+        let mut machine = Machine::new(
+            PathBuf::from("k"),
+            Root::Disk {
+                image: PathBuf::from("a,b.img"),
+            },
+        );
         machine.accel = Accel::Kvm;
         machine.console = ConsoleTo::Terminal;
         machine.on_reboot = OnReboot::Restart;
-        machine.ports = vec![PortForward { host: 8080, guest: 80 }];
+        machine.ports = vec![PortForward {
+            host: 8080,
+            guest: 80,
+        }];
         machine.cpus = 2;
         machine.term = Some("xterm".to_owned());
         machine.console_size = Some((80, 24));
@@ -341,10 +381,18 @@ mod tests {
 
     #[test]
     fn a_screen_is_the_console_and_needs_the_firmware_that_sets_it_up() {
-        let mut machine = Machine::new(PathBuf::from("k"), Root::Initramfs { archive: PathBuf::from("i") });
+        let mut machine = Machine::new(
+            PathBuf::from("k"),
+            Root::Initramfs {
+                archive: PathBuf::from("i"),
+            },
+        );
         machine.screen = Screen::Hidden;
         machine.qmp_socket = Some(PathBuf::from("q"));
-        machine.channels = vec![Channel { name: "org.x".to_owned(), socket: PathBuf::from("s") }];
+        machine.channels = vec![Channel {
+            name: "org.x".to_owned(),
+            socket: PathBuf::from("s"),
+        }];
         let words = words(&machine);
         for part in [
             "-device VGA -display none",

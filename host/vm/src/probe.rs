@@ -56,7 +56,9 @@ pub enum Outcome {
 /// Boots the probe under `accel`, for at most [`DEADLINE`].
 pub fn run(accel: Accel) -> Result<Outcome, ProbeError> {
     let mut kernel = tempfile::NamedTempFile::new().map_err(ProbeError::Write)?;
-    kernel.write_all(&pvh_kernel(&program())).map_err(ProbeError::Write)?;
+    kernel
+        .write_all(&pvh_kernel(&program()))
+        .map_err(ProbeError::Write)?;
     let machine = Machine {
         memory_mib: MEMORY_MIB,
         on_reboot: OnReboot::Exit,
@@ -65,7 +67,9 @@ pub fn run(accel: Accel) -> Result<Outcome, ProbeError> {
         ..Machine::new(kernel.path().to_owned(), Root::None)
     };
     let mut vm = Vm::boot(&machine).map_err(ProbeError::Start)?;
-    let Ok(status) = vm.wait(DEADLINE) else { return Ok(Outcome::TimedOut) };
+    let Ok(status) = vm.wait(DEADLINE) else {
+        return Ok(Outcome::TimedOut);
+    };
     Ok(outcome(status, &vm.stderr()))
 }
 
@@ -74,22 +78,35 @@ fn outcome(status: ExitStatus, stderr: &str) -> Outcome {
     if status.code() == Some(EXIT_CODE) {
         return Outcome::Passed;
     }
-    let last = stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
-    Outcome::Refused { message: last.map_or_else(|| status.to_string(), str::to_owned) }
+    // The first complaint is the cause, what comes after it follows from it.
+    let complaint = stderr
+        .lines()
+        .find(|line| !line.trim().is_empty() && !line.contains(": warning: "));
+    let message = complaint.map(|line| {
+        let line = line.trim();
+        let line = line
+            .split_once(": ")
+            .filter(|(name, _)| name.contains("qemu"))
+            .map_or(line, |(_, rest)| rest);
+        line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    });
+    Outcome::Refused {
+        message: message.unwrap_or_else(|| status.to_string()),
+    }
 }
 
 /// The machine code of the probe: 32-bit protected mode, no paging, as the PVH protocol enters a kernel.
 fn program() -> Vec<u8> {
     let [a, b, c, d] = TURNS.to_le_bytes();
     let instructions: [&[u8]; 8] = [
-        &[0xb9, a, b, c, d],                // mov ecx, TURNS
-        &[0x49],                            // dec ecx
-        &[0x75, 0xfd],                      // jnz back to dec
-        &[0xba, 0x01, 0x05, 0x00, 0x00],    // mov edx, 0x501: the port of EXIT_DEVICE
-        &[0xb0, VALUE],                     // mov al, VALUE
-        &[0xee],                            // out dx, al: QEMU ends here
-        &[0xf4],                            // hlt, should it not
-        &[0xeb, 0xfd],                      // jmp back to hlt
+        &[0xb9, a, b, c, d],             // mov ecx, TURNS
+        &[0x49],                         // dec ecx
+        &[0x75, 0xfd],                   // jnz back to dec
+        &[0xba, 0x01, 0x05, 0x00, 0x00], // mov edx, 0x501: the port of EXIT_DEVICE
+        &[0xb0, VALUE],                  // mov al, VALUE
+        &[0xee],                         // out dx, al: QEMU ends here
+        &[0xf4],                         // hlt, should it not
+        &[0xeb, 0xfd],                   // jmp back to hlt
     ];
     instructions.concat()
 }
@@ -125,7 +142,10 @@ pub fn pvh_kernel(code: &[u8]) -> Vec<u8> {
     words(&mut file, &[1, 0, ADDRESS, ADDRESS, size, size, 7, 0x1000]);
     // PT_NOTE (4): the note that follows.
     let note = ELF_HEADER + 2 * PROGRAM_HEADER;
-    words(&mut file, &[4, note, ADDRESS + note, ADDRESS + note, NOTE, NOTE, 4, 4]);
+    words(
+        &mut file,
+        &[4, note, ADDRESS + note, ADDRESS + note, NOTE, NOTE, 4, 4],
+    );
     // XEN_ELFNOTE_PHYS32_ENTRY (18), from "Xen": where to enter.
     words(&mut file, &[4, 4, 18, u32::from_le_bytes(*b"Xen\0"), ENTRY]);
     file.extend(code);
@@ -151,13 +171,14 @@ mod tests {
         let check = |wait_status, stderr, expected| {
             assert_eq!(outcome(ExitStatus::from_raw(wait_status), stderr), expected);
         };
-        let refused = |message: &str| Outcome::Refused { message: message.to_owned() };
+        let refused = |message: &str| Outcome::Refused {
+            message: message.to_owned(),
+        };
         check(85 << 8, "", Outcome::Passed);
         check(0, "", refused("exit status: 0"));
-        check(1 << 8, "first
-qemu: failed to initialize kvm
-
-", refused("qemu: failed to initialize kvm"));
+        let stderr =
+            "qemu: warning: old\nqemu: error: cannot use kvm\nqemu: kvm.c: Assertion failed.\n";
+        check(6, stderr, refused("cannot use kvm"));
         check(9, "", refused("signal: 9 (SIGKILL)"));
     }
 

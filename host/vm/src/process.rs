@@ -45,14 +45,19 @@ pub enum AskDevicesError {
         source: io::Error,
     },
     #[error("{} does not list its devices ({status})", .program.display())]
-    Status { program: PathBuf, status: ExitStatus },
+    Status {
+        program: PathBuf,
+        status: ExitStatus,
+    },
 }
 
 impl FindQemuError {
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            FindQemuError::Missing { .. } => "install it: sudo apt-get install qemu-system-x86".to_owned(),
+            FindQemuError::Missing { .. } => {
+                "install it: sudo apt-get install qemu-system-x86".to_owned()
+            }
             FindQemuError::Run { .. } => format!("{VARIABLE} names the QEMU to run"),
         })
     }
@@ -70,14 +75,24 @@ impl Qemu {
     /// [`FindQemuError`].
     pub fn find() -> Result<Qemu, FindQemuError> {
         let program = PathBuf::from(program());
-        let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output().map_err(|source| {
-            match source.kind() {
-                io::ErrorKind::NotFound => FindQemuError::Missing { program: program.display().to_string() },
-                _ => FindQemuError::Run { program: program.clone(), source },
-            }
-        })?;
+        let output = Command::new(&program)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| match source.kind() {
+                io::ErrorKind::NotFound => FindQemuError::Missing {
+                    program: program.display().to_string(),
+                },
+                _ => FindQemuError::Run {
+                    program: program.clone(),
+                    source,
+                },
+            })?;
         let text = String::from_utf8_lossy(&output.stdout);
-        Ok(Qemu { version: text.lines().next().unwrap_or_default().to_owned(), program })
+        Ok(Qemu {
+            version: text.lines().next().unwrap_or_default().to_owned(),
+            program,
+        })
     }
 
     /// Whether it can map an image from memory. The answer is kept in the folder `cache` until the host's next boot.
@@ -100,9 +115,15 @@ impl Qemu {
             .args(["-device", "help"])
             .stdin(Stdio::null())
             .output()
-            .map_err(|source| AskDevicesError::Run { program: program(), source })?;
+            .map_err(|source| AskDevicesError::Run {
+                program: program(),
+                source,
+            })?;
         if !output.status.success() {
-            return Err(AskDevicesError::Status { program: program(), status: output.status });
+            return Err(AskDevicesError::Status {
+                program: program(),
+                status: output.status,
+            });
         }
         Ok(String::from_utf8_lossy(&output.stdout).contains(&format!("name \"{name}\"")))
     }
@@ -110,10 +131,15 @@ impl Qemu {
 
 /// User and system CPU time of a running process in seconds, from proc_pid_stat(5). None when it is gone.
 pub fn cpu_seconds(pid: u32) -> Option<f64> {
-    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+    let stat =
+        std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
     // The name may contain anything; what follows the last parenthesis are fields, the first of them the state.
     let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
+    let ticks = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|field| field.parse::<f64>().ok())
+    };
     let ticks_a_second = rustix::param::clock_ticks_per_second() as f64;
     Some((ticks(11)? + ticks(12)?) / ticks_a_second)
 }
@@ -130,9 +156,14 @@ mod tests {
 
     #[test]
     fn the_hint_names_the_package() {
-        let error = FindQemuError::Missing { program: PROGRAM.to_owned() };
+        let error = FindQemuError::Missing {
+            program: PROGRAM.to_owned(),
+        };
         assert_eq!(error.to_string(), "qemu-system-x86_64 is not installed");
-        assert_eq!(error.hint().unwrap(), "install it: sudo apt-get install qemu-system-x86");
+        assert_eq!(
+            error.hint().unwrap(),
+            "install it: sudo apt-get install qemu-system-x86"
+        );
     }
 
     #[test]

@@ -57,10 +57,15 @@ impl Qmp {
     /// [`QmpError`].
     pub fn connect(socket: &Path, deadline: Duration) -> Result<Qmp, QmpError> {
         let lines = Lines::connect(socket, deadline).map_err(QmpError::Connect)?;
-        let mut qmp = Qmp { lines, events: Vec::new() };
+        let mut qmp = Qmp {
+            lines,
+            events: Vec::new(),
+        };
         let greeting = qmp.message("connecting", ANSWER)?;
         if greeting.get("QMP").is_none() {
-            return Err(QmpError::Strange { line: greeting.to_string() });
+            return Err(QmpError::Strange {
+                line: greeting.to_string(),
+            });
         }
         qmp.execute("qmp_capabilities", json!({}))?;
         Ok(qmp)
@@ -72,17 +77,28 @@ impl Qmp {
     /// [`QmpError`].
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value, QmpError> {
         let request = json!({ "execute": command, "arguments": arguments }).to_string();
-        let talk_error = |source| QmpError::Talk { command: command.to_owned(), source };
+        let talk_error = |source| QmpError::Talk {
+            command: command.to_owned(),
+            source,
+        };
         self.lines.send(&request, ANSWER).map_err(talk_error)?;
         let end = Instant::now() + ANSWER;
         loop {
-            let mut message = self.message(command, end.saturating_duration_since(Instant::now()))?;
+            let mut message =
+                self.message(command, end.saturating_duration_since(Instant::now()))?;
             if let Some(answer) = message.get_mut("return") {
                 return Ok(answer.take());
             }
             if let Some(error) = message.get("error") {
-                let reason = error.get("desc").and_then(Value::as_str).unwrap_or("it gives no reason").to_owned();
-                return Err(QmpError::Refused { command: command.to_owned(), reason });
+                let reason = error
+                    .get("desc")
+                    .and_then(Value::as_str)
+                    .unwrap_or("it gives no reason")
+                    .to_owned();
+                return Err(QmpError::Refused {
+                    command: command.to_owned(),
+                    reason,
+                });
             }
             self.events.extend(event(&message));
         }
@@ -100,8 +116,14 @@ impl Qmp {
             }
             match self.message(name, end.saturating_duration_since(Instant::now())) {
                 Ok(message) => self.events.extend(event(&message)),
-                Err(QmpError::Talk { source: ChannelError::Deadline { .. }, .. }) => {
-                    return Err(QmpError::NoEvent { name: name.to_owned(), waited: deadline });
+                Err(QmpError::Talk {
+                    source: ChannelError::Deadline { .. },
+                    ..
+                }) => {
+                    return Err(QmpError::NoEvent {
+                        name: name.to_owned(),
+                        waited: deadline,
+                    });
                 }
                 Err(error) => return Err(error),
             }
@@ -142,7 +164,8 @@ impl Qmp {
     /// # Errors
     /// [`QmpError`].
     pub fn screendump(&mut self, file: &Path) -> Result<(), QmpError> {
-        self.execute("screendump", json!({ "filename": file })).map(drop)
+        self.execute("screendump", json!({ "filename": file }))
+            .map(drop)
     }
 
     /// Ends QEMU. That it closes the socket instead of answering is fine.
@@ -158,19 +181,30 @@ impl Qmp {
 
     /// Presses keys at once, named as in [`keys`].
     fn press(&mut self, codes: &[&str]) -> Result<(), QmpError> {
-        let keys: Vec<Value> = codes.iter().map(|code| json!({ "type": "qcode", "data": code })).collect();
+        let keys: Vec<Value> = codes
+            .iter()
+            .map(|code| json!({ "type": "qcode", "data": code }))
+            .collect();
         self.execute("send-key", json!({ "keys": keys })).map(drop)
     }
 
     fn message(&mut self, command: &str, time: Duration) -> Result<Value, QmpError> {
-        let talk_error = |source| QmpError::Talk { command: command.to_owned(), source };
+        let talk_error = |source| QmpError::Talk {
+            command: command.to_owned(),
+            source,
+        };
         let line = self.lines.next(time).map_err(talk_error)?;
-        let line = line.ok_or_else(|| QmpError::Closed { command: command.to_owned() })?;
+        let line = line.ok_or_else(|| QmpError::Closed {
+            command: command.to_owned(),
+        })?;
         serde_json::from_str(&line).map_err(|_| QmpError::Strange { line })
     }
 }
 
 fn event(message: &Value) -> Option<Event> {
     let name = message.get("event")?.as_str()?.to_owned();
-    Some(Event { name, data: message.get("data").cloned().unwrap_or_default() })
+    Some(Event {
+        name,
+        data: message.get("data").cloned().unwrap_or_default(),
+    })
 }

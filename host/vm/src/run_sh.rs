@@ -12,12 +12,19 @@ use crate::tuning;
 /// accelerator, QEMU and the memory come from the environment.
 pub fn run_sh(machine: &Machine) -> String {
     let machine = beside_the_script(machine);
-    let emulated = Machine { accel: Accel::Tcg, ..machine.clone() };
+    let emulated = Machine {
+        accel: Accel::Tcg,
+        ..machine.clone()
+    };
     let emulation = tuning::kernel_words(&emulated).join(" ");
     let default_memory = machine.memory_mib;
     let (tcg, hardware) = (tuning::cpu(Accel::Tcg), tuning::cpu(machine.accel));
     // A screen is a console of its own kind, whatever terminal the script was started from.
-    let terminal = if machine.screen == Screen::None { TERMINAL } else { "" };
+    let terminal = if machine.screen == Screen::None {
+        TERMINAL
+    } else {
+        ""
+    };
     let command = command(&machine);
     format!(
         r#"#!/bin/sh
@@ -78,9 +85,14 @@ size=$(stty size 2>/dev/null) && [ "$size" != "0 0" ] &&
 fn beside_the_script(machine: &Machine) -> Machine {
     let name = |path: &Path| path.file_name().unwrap_or(OsStr::new(".")).into();
     let root = match &machine.root {
-        Root::Pmem { image, size } => Root::Pmem { image: name(image), size: *size },
+        Root::Pmem { image, size } => Root::Pmem {
+            image: name(image),
+            size: *size,
+        },
         Root::Disk { image } => Root::Disk { image: name(image) },
-        Root::Initramfs { archive } => Root::Initramfs { archive: name(archive) },
+        Root::Initramfs { archive } => Root::Initramfs {
+            archive: name(archive),
+        },
         Root::None => Root::None,
     };
     Machine {
@@ -96,11 +108,16 @@ fn beside_the_script(machine: &Machine) -> Machine {
 /// The arguments, one option on a line, with the script's variables where it has a choice.
 fn command(machine: &Machine) -> String {
     let argv = machine.argv();
-    let mut arguments = argv[1..].iter().map(|argument| argument.to_string_lossy()).peekable();
+    let mut arguments = argv[1..]
+        .iter()
+        .map(|argument| argument.to_string_lossy())
+        .peekable();
     let mut text = String::new();
     while let Some(option) = arguments.next() {
         text.push_str(&format!(" \\\n    {}", shell_word(&option)));
-        let Some(value) = arguments.next_if(|next| !next.starts_with('-')) else { continue };
+        let Some(value) = arguments.next_if(|next| !next.starts_with('-')) else {
+            continue;
+        };
         let value = match &*option {
             "-accel" => "\"$accel\"".to_owned(),
             "-cpu" => "\"$cpu\"".to_owned(),
@@ -115,8 +132,12 @@ fn command(machine: &Machine) -> String {
 
 /// `256M,slots=1,maxmem=4352M` with the script's memory in the place of 256, and 4096 more than that as the most.
 fn memory(value: &str, memory_mib: u32) -> String {
-    let rest = value.strip_prefix(&format!("{memory_mib}M")).unwrap_or_default();
-    let Some((slots, most)) = rest.split_once("maxmem=") else { return format!("\"${{memory}}M{rest}\"") };
+    let rest = value
+        .strip_prefix(&format!("{memory_mib}M"))
+        .unwrap_or_default();
+    let Some((slots, most)) = rest.split_once("maxmem=") else {
+        return format!("\"${{memory}}M{rest}\"");
+    };
     let most: u64 = most.trim_end_matches('M').parse().unwrap_or_default();
     let room = most.saturating_sub(u64::from(memory_mib));
     format!("\"${{memory}}M{slots}maxmem=$((memory + {room}))M\"")
@@ -139,7 +160,10 @@ mod tests {
     use super::*;
 
     fn script() -> String {
-        let root = Root::Pmem { image: PathBuf::from("out/system.img"), size: 2 << 20 };
+        let root = Root::Pmem {
+            image: PathBuf::from("out/system.img"),
+            size: 2 << 20,
+        };
         run_sh(&Machine::new(PathBuf::from("out/kernel"), root))
     }
 
@@ -149,42 +173,72 @@ mod tests {
         let file = dir.path().join("run.sh");
         std::fs::write(&file, script()).unwrap();
         let mut command = Command::new("sh");
-        command.arg(&file).arg("an argument").env("NODEOS_QEMU", "echo");
-        command.env_remove("NODEOS_ACCEL").env_remove("NODEOS_MEMORY").env_remove("TERM");
+        command
+            .arg(&file)
+            .arg("an argument")
+            .env("NODEOS_QEMU", "echo");
+        command
+            .env_remove("NODEOS_ACCEL")
+            .env_remove("NODEOS_MEMORY")
+            .env_remove("TERM");
         command.envs(env.iter().copied()).stdin(Stdio::null());
         let output = command.output().unwrap();
-        let text = output.stdout.iter().chain(&output.stderr).copied().collect();
+        let text = output
+            .stdout
+            .iter()
+            .chain(&output.stderr)
+            .copied()
+            .collect();
         (output.status.code(), String::from_utf8(text).unwrap())
     }
 
     #[test]
     fn the_script_says_what_the_machine_says() {
-        let root = Root::Pmem { image: PathBuf::from("system.img"), size: 2 << 20 };
+        let root = Root::Pmem {
+            image: PathBuf::from("system.img"),
+            size: 2 << 20,
+        };
         let mut machine = Machine::new(PathBuf::from("kernel"), root);
         machine.console = ConsoleTo::Terminal;
         machine.on_reboot = OnReboot::Restart;
         // The script puts the words of emulation first, which makes no difference to the kernel.
         let emulation = tuning::kernel_words(&machine).join(" ");
-        let argv: Vec<String> = machine.argv()[1..].iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let argv: Vec<String> = machine.argv()[1..]
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
         let expected = argv.join(" ").replace(&format!(" {emulation}"), "");
         let expected = expected.replace("-append ", &format!("-append {emulation} "));
-        assert_eq!(run(&[]), (Some(0), format!("{expected} an argument
-")));
+        assert_eq!(
+            run(&[]),
+            (
+                Some(0),
+                format!(
+                    "{expected} an argument
+"
+                )
+            )
+        );
     }
 
     #[test]
     fn memory_can_be_chosen_in_every_usual_way() {
         let check = |memory: &str, expected: &str| {
             let (code, said) = run(&[("NODEOS_MEMORY", memory)]);
-            assert!(code == Some(0) && said.contains(expected), "{memory}: {said}");
+            assert!(
+                code == Some(0) && said.contains(expected),
+                "{memory}: {said}"
+            );
         };
         check("512", "-m 512M,slots=1,maxmem=4608M ");
         check("512M", "-m 512M,slots=1,maxmem=4608M ");
         check("8G", "-m 8192M,slots=1,maxmem=12288M ");
         check("8g", "-m 8192M,slots=1,maxmem=12288M ");
         for wrong in ["much", "0", "1T", "-5", "M", "08"] {
-            let expected = format!("error: NODEOS_MEMORY is {wrong}, which is not like 256M or 1G
-");
+            let expected = format!(
+                "error: NODEOS_MEMORY is {wrong}, which is not like 256M or 1G
+"
+            );
             assert_eq!(run(&[("NODEOS_MEMORY", wrong)]), (Some(2), expected));
         }
     }
@@ -192,18 +246,27 @@ mod tests {
     #[test]
     fn the_accelerator_can_be_chosen() {
         let (code, said) = run(&[("NODEOS_ACCEL", "kvm")]);
-        assert!(code == Some(0) && said.contains("-accel kvm -cpu host "), "{said}");
+        assert!(
+            code == Some(0) && said.contains("-accel kvm -cpu host "),
+            "{said}"
+        );
         assert!(said.contains("-append console=ttyS0 "), "{said}");
         let error = "error: NODEOS_ACCEL is fast, which is not one of tcg, kvm and hvf
 ";
-        assert_eq!(run(&[("NODEOS_ACCEL", "fast")]), (Some(2), error.to_owned()));
+        assert_eq!(
+            run(&[("NODEOS_ACCEL", "fast")]),
+            (Some(2), error.to_owned())
+        );
     }
 
     #[test]
     fn the_terminal_is_named_if_its_name_is_a_word() {
         let check = |term: &str, expected: &str| {
             let (_, said) = run(&[("TERM", term)]);
-            assert!(said.contains(&format!("noreplace-smp {expected}console=ttyS0 ")), "{term}: {said}");
+            assert!(
+                said.contains(&format!("noreplace-smp {expected}console=ttyS0 ")),
+                "{term}: {said}"
+            );
         };
         check("xterm-256color", "TERM=xterm-256color ");
         check("two words", "");
@@ -214,6 +277,9 @@ mod tests {
         let expected = "error: cannot find no-such-qemu
 hint: sudo apt-get install qemu-system-x86
 ";
-        assert_eq!(run(&[("NODEOS_QEMU", "no-such-qemu")]), (Some(69), expected.to_owned()));
+        assert_eq!(
+            run(&[("NODEOS_QEMU", "no-such-qemu")]),
+            (Some(69), expected.to_owned())
+        );
     }
 }

@@ -42,9 +42,15 @@ impl BootError {
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            BootError::Missing { .. } => Some("install it: sudo apt-get install qemu-system-x86".to_owned()),
-            BootError::PortTaken { .. } => Some("forward another port, or end what listens there".to_owned()),
-            BootError::Port { port, .. } if *port < 1024 => Some("ports below 1024 are for root".to_owned()),
+            BootError::Missing { .. } => {
+                Some("install it: sudo apt-get install qemu-system-x86".to_owned())
+            }
+            BootError::PortTaken { .. } => {
+                Some("forward another port, or end what listens there".to_owned())
+            }
+            BootError::Port { port, .. } if *port < 1024 => {
+                Some("ports below 1024 are for root".to_owned())
+            }
             BootError::Spawn { .. } | BootError::NotPiped | BootError::Port { .. } => None,
         }
     }
@@ -69,11 +75,20 @@ impl Vm {
         if machine.console != ConsoleTo::Pipes {
             return Err(BootError::NotPiped);
         }
-        machine.ports.iter().try_for_each(|port| check_port(port.host))?;
+        machine
+            .ports
+            .iter()
+            .try_for_each(|port| check_port(port.host))?;
         let argv = machine.argv();
-        let (program, words) = argv.split_first().expect("a command line begins with its program");
+        let (program, words) = argv
+            .split_first()
+            .expect("a command line begins with its program");
         let mut command = Command::new(program);
-        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|source| {
             let program = program.to_string_lossy().into_owned();
             match source.kind() {
@@ -90,11 +105,19 @@ impl Vm {
             let mut chunk = [0; 512];
             while let Ok(count @ 1..) = messages.read(&mut chunk) {
                 let text = String::from_utf8_lossy(&chunk[..count]).into_owned();
-                said.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
+                said.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push_str(&text);
             }
         });
         let console = Console::new(input, output);
-        Ok(Vm { console, child, stderr, stderr_reader: Some(stderr_reader), status: None })
+        Ok(Vm {
+            console,
+            child,
+            stderr,
+            stderr_reader: Some(stderr_reader),
+            status: None,
+        })
     }
 
     /// QEMU's process id.
@@ -109,7 +132,10 @@ impl Vm {
 
     /// What QEMU itself has said.
     pub fn stderr(&self) -> String {
-        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.stderr
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Waits for the machine's end.
@@ -128,7 +154,10 @@ impl Vm {
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(ExpectError::StillRunning { waited: deadline, tail: self.console.tail() });
+                return Err(ExpectError::StillRunning {
+                    waited: deadline,
+                    tail: self.console.tail(),
+                });
             }
             self.wait_for_end(left);
         }
@@ -156,7 +185,9 @@ impl Vm {
     /// (pidfd_open(2)).
     fn wait_for_end(&self, time: Duration) {
         let pid = Pid::from_child(&self.child);
-        let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+        let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else {
+            return;
+        };
         let time = Timespec::try_from(time).ok();
         // An interrupted wait is made again by the caller.
         let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], time.as_ref());
@@ -167,7 +198,9 @@ impl Vm {
 fn check_port(port: u16) -> Result<(), BootError> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(BootError::PortTaken { port }),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            Err(BootError::PortTaken { port })
+        }
         Err(source) => Err(BootError::Port { port, source }),
     }
 }

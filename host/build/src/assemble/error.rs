@@ -58,7 +58,9 @@ impl BuildError {
                     human_bytes(free)
                 ))
             }
-            BuildError::Output { .. } => Some("give a folder that you can write with --out".to_owned()),
+            BuildError::Output { .. } => {
+                Some("give a folder that you can write with --out".to_owned())
+            }
             BuildError::Manifest(_) | BuildError::Layer(_) | BuildError::Image { .. } => None,
         }
     }

@@ -67,23 +67,40 @@ pub(super) fn make(
         hasher = hasher.text("program", program.key.as_str());
     }
     let key = hasher.finish();
-    let label = format!("{} {} ({}, {name})", recipe.layer, recipe.flavor, recipe.libc);
+    let label = format!(
+        "{} {} ({}, {name})",
+        recipe.layer, recipe.flavor, recipe.libc
+    );
     let write = |dir: &Path| {
         let step = ctx.progress.begin(&format!("write {name}"), None);
         let path = dir.join(name);
         let tree = layer.tree(parts).map_err(BuildError::Layer)?;
-        write_image(&tree, recipe.root, &key, &path)
-            .map_err(|source| BuildError::Image { path: path.clone(), source })?;
+        write_image(&tree, recipe.root, &key, &path).map_err(|source| BuildError::Image {
+            path: path.clone(),
+            source,
+        })?;
         step.finish("");
-        Ok::<_, BuildError>(MadeFrom { unpacked_bytes: unpacked_bytes(&tree) })
+        Ok::<_, BuildError>(MadeFrom {
+            unpacked_bytes: unpacked_bytes(&tree),
+        })
     };
-    let entry = ctx.cache.get_or_make(ctx, Kind::Images, &key, &label, write).map_err(MakeEntryError::into_make)?;
+    let entry = ctx
+        .cache
+        .get_or_make(ctx, Kind::Images, &key, &label, write)
+        .map_err(MakeEntryError::into_make)?;
     let path = entry.dir.join(name);
-    let read_error = |source: io::Error| BuildError::Image { path: path.clone(), source: source.into() };
+    let read_error = |source: io::Error| BuildError::Image {
+        path: path.clone(),
+        source: source.into(),
+    };
     let bytes = fs::metadata(&path).map_err(read_error)?.len();
     let made: Option<MadeFrom> = entry.made_from();
     let unpacked_bytes = made.map_or(bytes, |made| made.unpacked_bytes);
-    Ok(Image { bytes, unpacked_bytes, path })
+    Ok(Image {
+        bytes,
+        unpacked_bytes,
+        path,
+    })
 }
 
 type WriteError = Box<dyn std::error::Error + Send + Sync>;

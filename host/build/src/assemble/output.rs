@@ -32,7 +32,10 @@ pub struct OutputPaths {
 
 /// Where a build of `recipe` into `out` puts its parts, whether they are there or not.
 pub fn output_paths(recipe: &Recipe, out: &Path) -> OutputPaths {
-    let dir = out.join(recipe.arch.as_str()).join(recipe.flavor.as_str()).join(recipe.format.as_str());
+    let dir = out
+        .join(recipe.arch.as_str())
+        .join(recipe.flavor.as_str())
+        .join(recipe.format.as_str());
     OutputPaths {
         kernel: dir.join("kernel"),
         system: dir.join(image::file_name(recipe.root)),
@@ -49,7 +52,10 @@ pub(super) fn prepare(recipe: &Recipe, out: &Path) -> Result<(), BuildError> {
         fs::create_dir_all(&dir)?;
         tempfile::tempfile_in(&dir).map(drop)
     };
-    try_out().map_err(|source| BuildError::Output { path: dir.clone(), source })
+    try_out().map_err(|source| BuildError::Output {
+        path: dir.clone(),
+        source,
+    })
 }
 
 pub(super) fn publish(
@@ -64,10 +70,16 @@ pub(super) fn publish(
     link(&image.path, &paths.system)?;
     write(&paths.sources, &sources_json(&inputs), 0o644)?;
     write(&paths.run_script, &run_script(recipe, image), 0o755)?;
-    let target = paths.dir.strip_prefix(out).expect("the folder is below out");
+    let target = paths
+        .dir
+        .strip_prefix(out)
+        .expect("the folder is below out");
     replace(&out.join("latest"), |temporary| symlink(target, temporary))?;
     let kernel_bytes = fs::metadata(&paths.kernel)
-        .map_err(|source| BuildError::Output { path: paths.kernel.clone(), source })?
+        .map_err(|source| BuildError::Output {
+            path: paths.kernel.clone(),
+            source,
+        })?
         .len();
     Ok(Output {
         dir: paths.dir,
@@ -86,7 +98,10 @@ fn run_script(recipe: &Recipe, image: &Image) -> String {
     use nodeos_vm::machine::{Machine, Root, Screen};
     let file = PathBuf::from(image::file_name(recipe.root));
     let root = match recipe.root {
-        RootKind::Pmem => Root::Pmem { image: file, size: image.bytes },
+        RootKind::Pmem => Root::Pmem {
+            image: file,
+            size: image.bytes,
+        },
         RootKind::Disk => Root::Disk { image: file },
         RootKind::Initramfs => Root::Initramfs { archive: file },
     };
@@ -106,7 +121,9 @@ fn link(from: &Path, to: &Path) -> Result<(), BuildError> {
     {
         return Ok(());
     }
-    replace(to, |temporary| fs::hard_link(from, temporary).or_else(|_| fs::copy(from, temporary).map(drop)))
+    replace(to, |temporary| {
+        fs::hard_link(from, temporary).or_else(|_| fs::copy(from, temporary).map(drop))
+    })
 }
 
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), BuildError> {
@@ -120,10 +137,15 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), BuildError> {
 fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), BuildError> {
     let dir = path.parent().expect("an output file lies in a folder");
     let whole = || {
-        let scratch = tempfile::Builder::new().prefix(".writing-").tempdir_in(dir)?;
+        let scratch = tempfile::Builder::new()
+            .prefix(".writing-")
+            .tempdir_in(dir)?;
         let temporary = scratch.path().join("file");
         make(&temporary)?;
         fs::rename(&temporary, path)
     };
-    whole().map_err(|source| BuildError::Output { path: path.to_owned(), source })
+    whole().map_err(|source| BuildError::Output {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -16,7 +16,11 @@ pub struct Dropped {
 
 impl fmt::Display for Dropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Dropped { symbol, asked, granted } = self;
+        let Dropped {
+            symbol,
+            asked,
+            granted,
+        } = self;
         write!(f, "{symbol}: asked for {asked}, got {granted}")
     }
 }
@@ -29,7 +33,11 @@ pub(super) fn dropped(asked: &str, granted: &str) -> Vec<Dropped> {
     let granted = symbols(granted);
     let differs = |(symbol, asked): (String, String)| {
         let granted = granted.get(&symbol).map_or("n", String::as_str).to_owned();
-        (granted != asked).then_some(Dropped { symbol, asked, granted })
+        (granted != asked).then_some(Dropped {
+            symbol,
+            asked,
+            granted,
+        })
     };
     symbols(asked).into_iter().filter_map(differs).collect()
 }
@@ -38,11 +46,17 @@ pub(super) fn dropped(asked: &str, granted: &str) -> Vec<Dropped> {
 fn symbols(text: &str) -> BTreeMap<String, String> {
     let symbol = |line: &str| {
         let line = line.trim();
-        if let Some(name) = line.strip_prefix("# ").and_then(|line| line.strip_suffix(" is not set")) {
-            return name.starts_with("CONFIG_").then(|| (name.to_owned(), "n".to_owned()));
+        if let Some(name) = line
+            .strip_prefix("# ")
+            .and_then(|line| line.strip_suffix(" is not set"))
+        {
+            return name
+                .starts_with("CONFIG_")
+                .then(|| (name.to_owned(), "n".to_owned()));
         }
         let (name, value) = line.split_once('=')?;
-        name.starts_with("CONFIG_").then(|| (name.to_owned(), value.to_owned()))
+        name.starts_with("CONFIG_")
+            .then(|| (name.to_owned(), value.to_owned()))
     };
     text.lines().filter_map(symbol).collect()
 }
@@ -52,7 +66,10 @@ mod tests {
     use super::*;
 
     fn check(asked: &str, granted: &str, expected: &[&str]) {
-        let lines: Vec<String> = dropped(asked, granted).iter().map(Dropped::to_string).collect();
+        let lines: Vec<String> = dropped(asked, granted)
+            .iter()
+            .map(Dropped::to_string)
+            .collect();
         assert_eq!(lines, expected, "{asked:?} against {granted:?}");
     }
 
@@ -60,14 +77,30 @@ mod tests {
     fn what_was_not_granted_is_named() {
         check("CONFIG_A=y\n", "CONFIG_A=y\n", &[]);
         check("CONFIG_A=y\n", "", &["CONFIG_A: asked for y, got n"]);
-        check("CONFIG_A=y\n", "CONFIG_A=m\n", &["CONFIG_A: asked for y, got m"]);
-        check("# CONFIG_A is not set\n", "CONFIG_A=y\n", &["CONFIG_A: asked for n, got y"]);
+        check(
+            "CONFIG_A=y\n",
+            "CONFIG_A=m\n",
+            &["CONFIG_A: asked for y, got m"],
+        );
+        check(
+            "# CONFIG_A is not set\n",
+            "CONFIG_A=y\n",
+            &["CONFIG_A: asked for n, got y"],
+        );
         check("# CONFIG_A is not set\n", "", &[]);
-        check("CONFIG_A=\"x y\"\n", "CONFIG_A=\"x\"\n", &["CONFIG_A: asked for \"x y\", got \"x\""]);
+        check(
+            "CONFIG_A=\"x y\"\n",
+            "CONFIG_A=\"x\"\n",
+            &["CONFIG_A: asked for \"x y\", got \"x\""],
+        );
     }
 
     #[test]
     fn the_last_line_on_a_symbol_counts_and_prose_does_not() {
-        check("CONFIG_A=y\n# CONFIG_A is not set\n# about CONFIG_B=y\n", "", &[]);
+        check(
+            "CONFIG_A=y\n# CONFIG_A is not set\n# about CONFIG_B=y\n",
+            "",
+            &[],
+        );
     }
 }

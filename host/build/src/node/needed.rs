@@ -34,8 +34,14 @@ pub(super) struct Needs {
 }
 
 pub(super) fn read(path: &Path) -> Result<Needs, ReadElfError> {
-    let data = fs::read(path).map_err(|source| ReadElfError::Read { path: path.to_owned(), source })?;
-    parse(&data).map_err(|source| ReadElfError::Parse { path: path.to_owned(), source })
+    let data = fs::read(path).map_err(|source| ReadElfError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    parse(&data).map_err(|source| ReadElfError::Parse {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn parse(data: &[u8]) -> Result<Needs, object::Error> {
@@ -50,9 +56,14 @@ fn parse(data: &[u8]) -> Result<Needs, object::Error> {
     let sections = file.elf_section_table();
     if let Some((dynamic, link)) = sections.dynamic(endian, data)? {
         let strings = sections.strings(endian, data, link)?;
-        for entry in dynamic.iter().filter(|entry| entry.tag(endian) == elf::DT_NEEDED) {
+        for entry in dynamic
+            .iter()
+            .filter(|entry| entry.tag(endian) == elf::DT_NEEDED)
+        {
             let name = entry.string(endian, strings)?;
-            needs.needed.push(String::from_utf8_lossy(name).into_owned());
+            needs
+                .needed
+                .push(String::from_utf8_lossy(name).into_owned());
         }
     }
     Ok(needs)
@@ -65,8 +76,15 @@ mod tests {
     #[test]
     fn this_test_program_needs_a_libc_and_a_loader() {
         let needs = read(&std::env::current_exe().unwrap()).unwrap();
-        assert!(needs.needed.iter().any(|name| name.starts_with("libc.")), "{needs:?}");
-        assert!(needs.interpreter.is_some_and(|loader| loader.to_string_lossy().contains("ld-")));
+        assert!(
+            needs.needed.iter().any(|name| name.starts_with("libc.")),
+            "{needs:?}"
+        );
+        assert!(
+            needs
+                .interpreter
+                .is_some_and(|loader| loader.to_string_lossy().contains("ld-"))
+        );
     }
 
     #[test]

