@@ -87,4 +87,9 @@ fn a_corrupt_system_image_stops_the_boot_with_the_kernels_reason() {
     };
     let mut vm = scratch.boot(&machine).unwrap();
     vm.console.expect("Unable to mount root fs", BOOT).unwrap();
+    let status = vm.wait(BOOT).unwrap();
+    assert!(
+        !status.success(),
+        "a machine that panics is no machine that powers off"
+    );
 }

@@ -133,6 +133,9 @@ impl Machine {
         if self.on_reboot == OnReboot::Exit {
             argv.flags(&["-no-reboot"]);
         }
+        // A kernel that panics tells QEMU, which ends with a failure: a broken system is not restarted for ever.
+        argv.option("-device", "pvpanic-pci");
+        argv.option("-action", "panic=exit-failure");
         self.console_devices(&mut argv);
         self.screen_devices(&mut argv);
         self.root_devices(&mut argv);
@@ -157,7 +160,7 @@ impl Machine {
         if self.screen != Screen::None {
             words.push("console=tty0".to_owned());
         }
-        // A kernel that panics restarts at once, which OnReboot then decides about.
+        // A kernel that cannot tell QEMU that it panics restarts at once, which OnReboot then decides about.
         words.extend(["quiet", "panic=-1"].map(str::to_owned));
         words.extend(
             tuning::kernel_words(self)
@@ -338,7 +341,7 @@ mod tests {
         assert_eq!(
             words(&pmem()),
             "-accel tcg -cpu max -M q35 -smp 1 -nodefaults -no-user-config -bios qboot.rom -no-reboot \
-             -chardev stdio,id=console,signal=off -serial chardev:console -display none \
+             -device pvpanic-pci -action panic=exit-failure -chardev stdio,id=console,signal=off -serial chardev:console -display none \
              -m 256M,slots=1,maxmem=4352M \
              -object memory-backend-file,id=system,share=on,mem-path=system.img,size=4194304,readonly=on \
              -device virtio-pmem-pci,memdev=system -kernel kernel \
@@ -370,7 +373,7 @@ mod tests {
         assert_eq!(
             words(&machine),
             "-accel kvm -cpu host -M q35 -smp 2 -nodefaults -no-user-config -bios qboot.rom \
-             -chardev stdio,id=console,mux=on,signal=off -serial chardev:console -mon chardev=console,mode=readline \
+             -device pvpanic-pci -action panic=exit-failure -chardev stdio,id=console,mux=on,signal=off -serial chardev:console -mon chardev=console,mode=readline \
              -display none -m 256M -drive if=none,id=system,format=raw,readonly=on,file=a,,b.img \
              -device virtio-blk-pci,drive=system -netdev user,id=network,hostfwd=tcp:127.0.0.1:8080-:80 \
              -device virtio-net-pci,netdev=network,romfile= -kernel k \

@@ -234,7 +234,9 @@ fn boot(machine: &Machine, global: &Global, streams: &Streams) -> Result<(), Fai
         Ok(())
     } else {
         let how = foreground::describe(ended.status);
-        let hint = "what QEMU said stands above; --dry-run prints its command line".to_owned();
+        let hint =
+            "what the kernel or QEMU said stands above; --dry-run prints QEMU's command line"
+                .to_owned();
         Err(Failure::new(MachineFailedError { how }).hint(Some(hint)))
     }
 }

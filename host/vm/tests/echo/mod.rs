@@ -30,12 +30,13 @@ fn instructions(greeting: u32) -> Vec<u8> {
         // The text screen: white on blue.
         &[0xc7, 0x05, 0x00, 0x80, 0x0b, 0x00], // 05        mov dword [0xb8000], "O" 0x1f "K" 0x1f
         &[b'O', 0x1f, b'K', 0x1f],
-        &[0xbe, a, b, c, d],                   // 0f        mov esi, greeting
-        &[0xe8, 0x9f, 0x00, 0x00, 0x00],       // 14        call print
-        // The power button raises its bit in the status register only if it may (ACPI, PM1 enable register).
-        &[0xba, 0x02, 0x06, 0x00, 0x00],       // 19        mov edx, 0x602
-        &[0x66, 0xb8, 0x00, 0x01],             // 1e        mov ax, 0x100
-        &[0x66, 0xef],                         // 22        out dx, ax
+        // The power button raises its bit in the status register only if it may (ACPI, PM1 enable register). The
+        // greeting comes after it: it says that everything is ready.
+        &[0xba, 0x02, 0x06, 0x00, 0x00],       // 0f        mov edx, 0x602
+        &[0x66, 0xb8, 0x00, 0x01],             // 14        mov ax, 0x100
+        &[0x66, 0xef],                         // 18        out dx, ax
+        &[0xbe, a, b, c, d],                   // 1a        mov esi, greeting
+        &[0xe8, 0x94, 0x00, 0x00, 0x00],       // 1f        call print
         // The serial port: has a byte arrived?
         &[0xba, 0xfd, 0x03, 0x00, 0x00],       // 24 poll:  mov edx, 0x3fd
         &[0xec],                               // 29        in al, dx
