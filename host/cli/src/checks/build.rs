@@ -5,7 +5,7 @@ use crate::checks::host::{Host, install};
 
 /// Every program that building and unpacking the kernel calls, with the Debian package that has it: the list of
 /// Documentation/process/changes.rst in its sources, without what our configuration leaves out.
-const KERNEL_TOOLS: [(&str, &str); 10] = [
+const KERNEL_TOOLS: [(&str, &str); 11] = [
     ("gcc", "gcc"),
     ("ld", "binutils"),
     ("make", "make"),
@@ -15,6 +15,7 @@ const KERNEL_TOOLS: [(&str, &str); 10] = [
     ("perl", "perl"),
     ("tar", "tar"),
     ("xz", "xz-utils"),
+    ("zstd", "zstd"),
     ("dpkg-deb", "dpkg"),
 ];
 
