@@ -9,6 +9,7 @@ mod source;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -321,6 +322,12 @@ fn compile(
     for (from, to) in copies {
         let path = dir.join(to);
         fs::copy(objects.join(from), &path)
+            .map_err(|source| BuildKernelError::Write { path, source })?;
+    }
+    // The output folders hold links to these files: nobody is to change them.
+    for name in ["vmlinux", "bzImage"] {
+        let path = dir.join(name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o444))
             .map_err(|source| BuildKernelError::Write { path, source })?;
     }
     step.finish(&release);

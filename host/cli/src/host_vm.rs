@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::exit::Exit;
 use crate::output::errors::Failure;
-use crate::plan::Pmem;
+use crate::plan::{Desktop, Pmem};
 
 /// What was found.
 #[derive(Debug)]
@@ -71,6 +71,17 @@ impl HostVm {
             term: std::env::var("TERM").ok().filter(|term| is_word(term)),
             console_size: size.map(|size| (size.ws_col, size.ws_row)),
         })
+    }
+}
+
+impl HostVm {
+    /// What there is to open a window on. macOS has a desktop always; elsewhere one of two variables names it.
+    pub fn desktop(&self) -> Desktop {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        Desktop {
+            is_there: cfg!(target_os = "macos") || is_set("DISPLAY") || is_set("WAYLAND_DISPLAY"),
+            qemu_opens_windows: self.qemu.can_open_windows(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! From what was asked for and what this host has to the machine that will be started. Pure: nothing here runs anything.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use nodeos_build::recipe::{Flavor, RootKind};
@@ -17,6 +18,10 @@ pub enum PlanError {
     PortTwice { host: u16 },
     #[error("this QEMU has no virtio-pmem device, which --root pmem needs")]
     NoPmem,
+    #[error("this QEMU cannot open windows")]
+    NoWindow,
+    #[error("there is no desktop to open a window on: neither DISPLAY nor WAYLAND_DISPLAY is set")]
+    NoDesktop,
     #[error(
         "{given_mib} MiB of memory are too little for an initramfs of this size: it needs at least {needed_mib} MiB"
     )]
@@ -32,6 +37,11 @@ impl PlanError {
                 "give each --port another number before the colon".to_owned()
             }
             PlanError::NoPmem => "leave --root away, or give --root disk".to_owned(),
+            PlanError::NoWindow => "install it: sudo apt-get install qemu-system-gui".to_owned(),
+            PlanError::NoDesktop => {
+                "run it on a desktop, or look at the screen with VNC: -- -display vnc=127.0.0.1:0"
+                    .to_owned()
+            }
             PlanError::InitramfsMemory { needed_mib, .. } => {
                 format!("give --memory {needed_mib}M, or --root pmem, whose image takes no memory")
             }
@@ -58,6 +68,31 @@ pub fn flavor(given: Option<Flavor>, display: Display) -> Result<Flavor, PlanErr
         (Some(flavor), _) => Ok(flavor),
         (None, Display::Window) => Ok(Flavor::Workstation),
         (None, Display::None) => Ok(Flavor::Mainframe),
+    }
+}
+
+/// What a window needs of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Desktop {
+    /// A graphical session is running.
+    pub is_there: bool,
+    /// QEMU can open windows on it.
+    pub qemu_opens_windows: bool,
+}
+
+/// Refuses a window that could not be seen. `extra` may name a display of the user's own.
+pub fn window(display: Display, desktop: Desktop, extra: &[OsString]) -> Result<(), PlanError> {
+    let is_display = |word: &OsString| {
+        ["-display", "-vnc", "-spice", "-nographic"]
+            .iter()
+            .any(|flag| word == flag)
+    };
+    match display {
+        Display::None => Ok(()),
+        Display::Window if extra.iter().any(is_display) => Ok(()),
+        Display::Window if !desktop.is_there => Err(PlanError::NoDesktop),
+        Display::Window if !desktop.qemu_opens_windows => Err(PlanError::NoWindow),
+        Display::Window => Ok(()),
     }
 }
 
@@ -141,6 +176,32 @@ mod tests {
         assert_eq!(
             flavor(Some(Flavor::Mainframe), Display::Window),
             Err(PlanError::NoScreen)
+        );
+    }
+
+    #[test]
+    fn a_window_needs_a_desktop_and_a_qemu_that_opens_it() {
+        let check = |is_there, qemu_opens_windows, extra: &[&str]| {
+            let extra: Vec<OsString> = extra.iter().map(OsString::from).collect();
+            window(
+                Display::Window,
+                Desktop {
+                    is_there,
+                    qemu_opens_windows,
+                },
+                &extra,
+            )
+        };
+        assert_eq!(check(true, true, &[]), Ok(()));
+        assert_eq!(check(false, true, &[]), Err(PlanError::NoDesktop));
+        assert_eq!(check(true, false, &[]), Err(PlanError::NoWindow));
+        assert_eq!(
+            check(false, false, &["-display", "vnc=127.0.0.1:0"]),
+            Ok(())
+        );
+        assert_eq!(
+            PlanError::NoWindow.hint().unwrap(),
+            "install it: sudo apt-get install qemu-system-gui"
         );
     }
 

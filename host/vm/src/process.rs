@@ -104,6 +104,14 @@ impl Qemu {
         Findings::look_up(cache, self, |findings| &mut findings.virtio_pmem, ask)
     }
 
+    /// Whether it can open a window. Debian has that in a package of its own; without it QEMU says nothing and offers
+    /// the screen to other computers instead.
+    pub fn can_open_windows(&self) -> bool {
+        let mut ask = Command::new(&self.program);
+        let output = ask.args(["-display", "help"]).stdin(Stdio::null()).output();
+        output.is_ok_and(|output| has_window(&String::from_utf8_lossy(&output.stdout)))
+    }
+
     /// Whether it was built with the device `name`.
     ///
     /// # Errors
@@ -129,6 +137,12 @@ impl Qemu {
     }
 }
 
+/// Whether the list of `-display help` has a kind of display that is a window.
+fn has_window(list: &str) -> bool {
+    let is_window = |line: &str| ["gtk", "sdl", "cocoa"].contains(&line.trim());
+    list.lines().any(is_window)
+}
+
 /// User and system CPU time of a running process in seconds, from proc_pid_stat(5). None when it is gone.
 pub fn cpu_seconds(pid: u32) -> Option<f64> {
     let stat =
@@ -147,6 +161,14 @@ pub fn cpu_seconds(pid: u32) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_some_displays_are_windows() {
+        assert!(has_window("Available display backend types:\nnone\ngtk\n"));
+        assert!(!has_window(
+            "Available display backend types:\nnone\ncurses\nspice-app\n"
+        ));
+    }
 
     #[test]
     fn a_process_has_used_some_time_and_one_that_is_not_there_none() {

@@ -107,6 +107,9 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
     let cache = environment::cache_root()?;
     let host = HostVm::examine(&cache)?;
     let (root, note) = plan::root(arguments.selection.root, host.pmem)?;
+    if display == Display::Window && !arguments.dry_run {
+        plan::window(display, host.desktop(), &flags.qemu)?;
+    }
     for note in host.note.as_deref().into_iter().chain(note) {
         streams.err.line(&format!("note: {note}"));
     }
