@@ -155,16 +155,19 @@ impl LayerFile {
             Entry::host_file(mode, path).map_err(|source| LayerError::HostFile { layer, source })
         };
         let mut tree = Tree::new();
+        let add = |tree: &mut Tree, path: &Path, entry: Entry| {
+            tree.insert_with_folders(path, entry, UNLISTED)
+                .map_err(insert_error)
+        };
         for item in &self.directory {
             tree.insert(&item.path, Entry::directory(item.mode))
                 .map_err(insert_error)?;
         }
         for (item, program) in self.program_file.iter().zip(parts.programs) {
-            add(&mut tree, &item.path, host_file(item.mode, &program.path)?)
-                .map_err(insert_error)?;
+            add(&mut tree, &item.path, host_file(item.mode, &program.path)?)?;
         }
         for item in &self.link {
-            add(&mut tree, &item.path, Entry::symlink(&item.to)).map_err(insert_error)?;
+            add(&mut tree, &item.path, Entry::symlink(&item.to))?;
         }
         // An image has no devices: devtmpfs has them. An initramfs needs its console before anything is mounted.
         if parts.recipe.root == RootKind::Initramfs {
@@ -175,8 +178,7 @@ impl LayerFile {
                 mode,
             } in &self.device
             {
-                add(&mut tree, path, Entry::char_device(*mode, *major, *minor))
-                    .map_err(insert_error)?;
+                add(&mut tree, path, Entry::char_device(*mode, *major, *minor))?;
             }
         }
         let node = parts.node;
@@ -188,7 +190,7 @@ impl LayerFile {
                 .map(|library| (&library.path, self.node.library_mode, &library.file)),
         );
         for (path, mode, file) in files {
-            add(&mut tree, path, host_file(mode, file)?).map_err(insert_error)?;
+            add(&mut tree, path, host_file(mode, file)?)?;
         }
         let texts = [
             ("/etc/os-release", os_release(parts.recipe, &node.version)),
@@ -200,8 +202,7 @@ impl LayerFile {
                 &mut tree,
                 Path::new(path),
                 Entry::file(READABLE, text.into_bytes()),
-            )
-            .map_err(insert_error)?;
+            )?;
         }
         Ok(tree)
     }
@@ -218,17 +219,6 @@ impl LayerFile {
             stop_grace: DEFAULT_STOP_GRACE,
         }
     }
-}
-
-/// Puts an entry into the tree with the folders above it.
-fn add(tree: &mut Tree, path: &Path, entry: Entry) -> Result<(), InsertEntryError> {
-    let parents: Vec<&Path> = path.ancestors().skip(1).collect();
-    for parent in parents.into_iter().rev() {
-        if tree.get(parent).is_none() {
-            tree.insert(parent, Entry::directory(UNLISTED))?;
-        }
-    }
-    tree.insert(path, entry)
 }
 
 /// os-release(5).

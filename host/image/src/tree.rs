@@ -138,6 +138,25 @@ impl Tree {
         Ok(())
     }
 
+    /// Puts an entry at `path`, and above it directories of the mode `folders`, owned by 0:0, where there are none.
+    ///
+    /// # Errors
+    /// As [`Tree::insert`].
+    pub fn insert_with_folders(
+        &mut self,
+        path: impl AsRef<Path>,
+        entry: Entry,
+        folders: u16,
+    ) -> Result<(), InsertEntryError> {
+        let above: Vec<&Path> = path.as_ref().ancestors().skip(1).collect();
+        for folder in above.into_iter().rev() {
+            if self.get(folder).is_none() {
+                self.insert(folder, Entry::directory(folders))?;
+            }
+        }
+        self.insert(path, entry)
+    }
+
     pub fn get(&self, path: impl AsRef<Path>) -> Option<&Entry> {
         self.entries.get(path.as_ref())
     }

@@ -76,10 +76,10 @@ pub fn tree(test: &Path, arguments: &[String]) -> anyhow::Result<Tree> {
         env: environment(),
         links,
     };
-    insert_below_root(
-        &mut tree,
+    tree.insert_with_folders(
         Path::new(order::PATH),
         Entry::file(0o444, order.to_json().into_bytes()),
+        0o755,
     )?;
     let spec = BootSpec {
         banner: format!(
@@ -89,10 +89,10 @@ pub fn tree(test: &Path, arguments: &[String]) -> anyhow::Result<Tree> {
         program: vec![utf8(&agent)?],
         ..BootSpec::default()
     };
-    insert_below_root(
-        &mut tree,
+    tree.insert_with_folders(
         Path::new(boot::PATH),
         Entry::file(0o444, spec.to_json().into_bytes()),
+        0o755,
     )?;
     Ok(tree)
 }
@@ -120,22 +120,6 @@ fn programs(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     Ok(programs)
-}
-
-/// Inserts an entry with the folders above it.
-fn insert_below_root(tree: &mut Tree, path: &Path, entry: Entry) -> anyhow::Result<()> {
-    let mut above: Vec<&Path> = path
-        .ancestors()
-        .skip(1)
-        .filter(|folder| folder.parent().is_some())
-        .collect();
-    above.reverse();
-    for folder in above {
-        if tree.get(folder).is_none() {
-            tree.insert(folder, Entry::directory(0o755))?;
-        }
-    }
-    Ok(tree.insert(path, entry)?)
 }
 
 /// The environment of the program under test: a plain one, and what [`PASSED_ON`] lets through.

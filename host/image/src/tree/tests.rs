@@ -192,3 +192,13 @@ fn a_host_file_must_be_a_regular_file() {
     let missing = Entry::host_file(0o600, scratch.path().join("no")).unwrap_err();
     assert!(missing.to_string().starts_with("cannot look at"));
 }
+
+#[test]
+fn folders_above_an_entry_are_made_where_there_are_none() {
+    let mut tree = tree([("/etc", Entry::directory(0o555))]);
+    tree.insert_with_folders("/etc/a/b", file(), 0o111).unwrap();
+    assert_eq!(paths(&tree), ["/", "/etc", "/etc/a", "/etc/a/b"]);
+    assert_eq!(tree.get("/etc"), Some(&Entry::directory(0o555)));
+    assert_eq!(tree.get("/etc/a"), Some(&Entry::directory(0o111)));
+    assert!(tree.insert_with_folders("a", file(), 0o111).is_err());
+}
