@@ -23,6 +23,7 @@ const PROMPT: &str = "\n> ";
 #[derive(Debug)]
 pub struct Scratch {
     pub dir: PathBuf,
+    is_kept: bool,
 }
 
 impl Scratch {
@@ -37,7 +38,13 @@ impl Scratch {
         fs::create_dir_all(&dir)?;
         Ok(Scratch {
             dir: dir.canonicalize()?,
+            is_kept: false,
         })
+    }
+
+    /// Leaves the folder where it is: something has failed that is no panic.
+    pub fn keep(&mut self) {
+        self.is_kept = true;
     }
 
     /// Boots `machine`, its console in our hands.
@@ -60,7 +67,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !self.is_kept && !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.dir);
         }
     }
@@ -94,6 +101,13 @@ impl Boot {
         Ok(answer.trim().to_owned())
     }
 
+    /// Writes what the console and QEMU have said into the test's folder.
+    pub fn keep(&self) {
+        // A full disk must not hide the failure that this is about.
+        let _ = fs::write(self.dir.join("console.log"), self.vm.console.transcript());
+        let _ = fs::write(self.dir.join("qemu.stderr"), self.vm.stderr());
+    }
+
     /// Waits for the machine to power off by itself.
     pub fn powered_off(&mut self) -> anyhow::Result<ExitStatus> {
         let status = self
@@ -122,9 +136,7 @@ impl DerefMut for Boot {
 impl Drop for Boot {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = self.dir.join("console.log");
-            let _ = fs::write(&log, self.vm.console.transcript());
-            let _ = fs::write(self.dir.join("qemu.stderr"), self.vm.stderr());
+            self.keep();
             eprintln!(
                 "console, command line and images of the failed test are in {}",
                 self.dir.display()

@@ -1,10 +1,10 @@
 //! The workstation: the same system with a screen and a keyboard.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use nodeos_build::recipe::{Flavor, Recipe};
-use nodeos_tests::boot::{ANSWER, BOOT, Scratch};
+use nodeos_tests::boot::{ANSWER, BOOT, Boot, Scratch};
 use nodeos_tests::screen::Screen;
 use nodeos_tests::system::{self, BAREBONES};
 use nodeos_vm::machine;
@@ -32,9 +32,8 @@ fn wait_for<T>(
     }
 }
 
-#[test]
-fn what_is_typed_on_the_keyboard_is_answered_on_the_screen() {
-    let scratch = Scratch::new("screen").unwrap();
+/// A workstation that has come to its prompt, QEMU's control of it, and a file for pictures of its screen.
+fn workstation(scratch: &Scratch) -> (Boot, Qmp, PathBuf) {
     let recipe = Recipe {
         flavor: Flavor::Workstation,
         ..BAREBONES
@@ -44,14 +43,20 @@ fn what_is_typed_on_the_keyboard_is_answered_on_the_screen() {
     machine.screen = machine::Screen::Hidden;
     let socket = scratch.dir.join("qmp");
     machine.qmp_socket = Some(socket.clone());
-    let mut vm = scratch.boot(&machine).unwrap();
+    let vm = scratch.boot(&machine).unwrap();
     let mut qmp = Qmp::connect(&socket, ANSWER).unwrap();
     let picture = scratch.dir.join("screen.ppm");
-
     // Three lines of greeting and the prompt.
     wait_for(&mut qmp, &picture, "the prompt", |screen| {
         (screen.lines_in_use() >= 4).then_some(())
     });
+    (vm, qmp, picture)
+}
+
+#[test]
+fn what_is_typed_on_the_keyboard_is_answered_on_the_screen() {
+    let scratch = Scratch::new("screen").unwrap();
+    let (mut vm, mut qmp, picture) = workstation(&scratch);
     let digits = "0123456789";
     qmp.type_keys(&format!("'{digits}'\n")).unwrap();
     let alphabet = wait_for(&mut qmp, &picture, "the echo and the answer", |screen| {
@@ -66,5 +71,15 @@ fn what_is_typed_on_the_keyboard_is_answered_on_the_screen() {
             .then_some(())
     });
     qmp.type_keys(".exit\n").unwrap();
+    vm.powered_off().unwrap();
+}
+
+#[test]
+fn ctrl_alt_del_on_the_keyboard_restarts_the_machine() {
+    let scratch = Scratch::new("ctrl-alt-del-key").unwrap();
+    let (mut vm, mut qmp, _) = workstation(&scratch);
+    qmp.ctrl_alt_del().unwrap();
+    let event = qmp.wait_event("SHUTDOWN", ANSWER).unwrap();
+    assert_eq!(event.data["reason"], "guest-reset", "{event:?}");
     vm.powered_off().unwrap();
 }

@@ -12,6 +12,7 @@ pub mod guest_runner;
 pub mod guest_test;
 pub mod narration;
 pub mod project;
+pub mod soak;
 pub mod steps;
 pub mod test;
 pub mod tidy;
@@ -42,6 +43,7 @@ pub enum Verb {
     GuestTest(guest_test::Arguments),
     GuestRunner(guest_runner::Arguments),
     Bench(bench::Arguments),
+    Soak(soak::Arguments),
 }
 
 /// Runs one command line, the program's name first.
@@ -64,6 +66,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::GuestTest(arguments) => guest_test::run(arguments),
         Verb::GuestRunner(arguments) => guest_runner::run(arguments),
         Verb::Bench(arguments) => bench::run(arguments),
+        Verb::Soak(arguments) => soak::run(arguments),
     };
     ended.unwrap_or_else(|error| {
         narration::error(&error);

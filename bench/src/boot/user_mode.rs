@@ -1,6 +1,6 @@
 //! The floor that no operating system can go below: the same Node.js, translated by the same QEMU, without any machine.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,6 +10,7 @@ use anyhow::{Context, ensure};
 use nodeos_build::node::Node;
 use nodeos_build::tool::find_program;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 
 use super::machines::{FIRST_PROMPT, Measured, Moment};
 use crate::cpu;
@@ -55,6 +56,27 @@ impl UserMode {
     }
 }
 
+/// Both ends of a pseudoterminal (pty(7)).
+struct Terminal {
+    our_end: File,
+    program_end: File,
+}
+
+impl Terminal {
+    fn open() -> anyhow::Result<Terminal> {
+        let our_end = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+        unlockpt(&our_end)?;
+        let program_end = ioctl_tiocgptpeer(
+            &our_end,
+            OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC,
+        )?;
+        Ok(Terminal {
+            our_end: our_end.into(),
+            program_end: program_end.into(),
+        })
+    }
+}
+
 /// Starts Node.js and measures up to its first prompt.
 pub(super) fn prompt(user_mode: &UserMode) -> anyhow::Result<Measured> {
     let mut command = Command::new(&user_mode.program);
@@ -62,21 +84,22 @@ pub(super) fn prompt(user_mode: &UserMode) -> anyhow::Result<Measured> {
         .arg("-L")
         .arg(&user_mode.root)
         .arg(user_mode.root.join("bin/node"));
-    // The input is a pipe, and would be read as a program without this.
+    // A terminal, as the machine's console is one: the prompt of a terminal is more work than that of a pipe.
+    let terminal = Terminal::open()?;
     command
-        .arg("-i")
         .env_clear()
         .env("TERM", "dumb")
         .env("HOME", &user_mode.root);
     command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
+        .stdin(terminal.program_end.try_clone()?)
+        .stdout(terminal.program_end)
         .stderr(Stdio::null());
     let started = Instant::now();
     let mut child = command
         .spawn()
         .with_context(|| format!("cannot run {}", user_mode.program.display()))?;
-    let seen = wait_for_prompt(&mut child, started);
+    drop(command);
+    let seen = wait_for_prompt(&child, terminal.our_end, started);
     // Only the way to the prompt counts. It may have ended by itself, which `seen` tells of.
     let _ = child.kill();
     child.wait()?;
@@ -86,8 +109,7 @@ pub(super) fn prompt(user_mode: &UserMode) -> anyhow::Result<Measured> {
     })
 }
 
-fn wait_for_prompt(child: &mut Child, started: Instant) -> anyhow::Result<Moment> {
-    let mut output = child.stdout.take().expect("it is piped");
+fn wait_for_prompt(child: &Child, mut output: File, started: Instant) -> anyhow::Result<Moment> {
     let mut said = Vec::new();
     loop {
         let left = DEADLINE.saturating_sub(started.elapsed());
