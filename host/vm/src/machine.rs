@@ -340,7 +340,7 @@ mod tests {
     fn a_mapped_image_under_emulation() {
         assert_eq!(
             words(&pmem()),
-            "-accel tcg -cpu max,-erms,-xsave,-la57 -M q35 -smp 1 -nodefaults -no-user-config -bios qboot.rom -no-reboot \
+            "-accel tcg -cpu max,-erms,-la57 -M q35 -smp 1 -nodefaults -no-user-config -bios qboot.rom -no-reboot \
              -device pvpanic-pci -action panic=exit-failure -chardev stdio,id=console,signal=off -serial chardev:console -display none \
              -m 256M,slots=1,maxmem=4352M \
              -object memory-backend-file,id=system,share=on,mem-path=system.img,size=4194304,readonly=on \

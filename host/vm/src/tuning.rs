@@ -21,9 +21,8 @@ pub fn has_fast_firmware(machine: &Machine) -> bool {
 pub fn cpu(accel: Accel) -> &'static str {
     match accel {
         // What QEMU emulates slowly is left out. ERMS: clearing memory a byte at a time, which is one step of emulation
-        // for each byte. XSAVE: the state of vector units, saved and restored at every switch; without it there is no
-        // AVX either, which is slower than SSE here. LA57: a fifth level of page tables to walk.
-        Accel::Tcg => "max,-erms,-xsave,-la57",
+        // for each byte. LA57: a fifth level of page tables to walk.
+        Accel::Tcg => "max,-erms,-la57",
         Accel::Kvm | Accel::Hvf => "host",
     }
 }
