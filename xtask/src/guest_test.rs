@@ -82,6 +82,9 @@ fn runner(target: StaticTarget) -> anyhow::Result<String> {
     let program = program
         .to_str()
         .context("the path of this program is not UTF-8")?;
+    // Where the tests of the host came first, Cargo has linked this program anew meanwhile, and Linux marks the path of
+    // the one that runs (proc_pid_exe(5)). The new one is at the same place.
+    let program = program.strip_suffix(" (deleted)").unwrap_or(program);
     // A JSON string without control characters is a TOML string.
     Ok(format!(
         "target.{}.runner=[{}, \"guest-runner\"]",
