@@ -124,7 +124,7 @@ impl Machine {
         let mut argv = Argv::new(process::program());
         argv.option("-accel", self.accel.as_str());
         argv.option("-cpu", tuning::cpu(self.accel));
-        argv.option("-M", tuning::MACHINE);
+        argv.option("-M", tuning::machine(self));
         argv.option("-smp", self.cpus.to_string());
         argv.flags(&["-nodefaults", "-no-user-config"]);
         if tuning::has_fast_firmware(self) {
@@ -340,7 +340,7 @@ mod tests {
     fn a_mapped_image_under_emulation() {
         assert_eq!(
             words(&pmem()),
-            "-accel tcg -cpu max,-erms,-la57 -M q35 -smp 1 -nodefaults -no-user-config -bios qboot.rom -no-reboot \
+            "-accel tcg -cpu max,-erms,-la57 -M q35,sata=off,smbus=off -smp 1 -nodefaults -no-user-config -bios qboot.rom -no-reboot \
              -device pvpanic-pci -action panic=exit-failure -chardev stdio,id=console,signal=off -serial chardev:console -display none \
              -m 256M,slots=1,maxmem=4352M \
              -object memory-backend-file,id=system,share=on,mem-path=system.img,size=4194304,readonly=on \
@@ -372,7 +372,7 @@ mod tests {
         machine.extra = vec!["-s".into()];
         assert_eq!(
             words(&machine),
-            "-accel kvm -cpu host -M q35 -smp 2 -nodefaults -no-user-config -bios qboot.rom \
+            "-accel kvm -cpu host -M q35,sata=off,smbus=off -smp 2 -nodefaults -no-user-config -bios qboot.rom \
              -device pvpanic-pci -action panic=exit-failure -chardev stdio,id=console,mux=on,signal=off -serial chardev:console -mon chardev=console,mode=readline \
              -display none -m 256M -drive if=none,id=system,format=raw,readonly=on,file=a,,b.img \
              -device virtio-blk-pci,drive=system -netdev user,id=network,hostfwd=tcp:127.0.0.1:8080-:80 \
