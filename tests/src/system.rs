@@ -10,7 +10,7 @@ use nodeos_build::cache::Cache;
 use nodeos_build::context::Context;
 use nodeos_build::programs::{self, Program};
 use nodeos_build::progress::Silent;
-use nodeos_build::recipe::{Arch, Flavor, Format, Layer, Libc, Recipe, RootKind};
+use nodeos_build::recipe::{Recipe, RootKind};
 use nodeos_image::erofs;
 use nodeos_image::tree::{Entry, Tree};
 use nodeos_vm::machine::{Machine, Root};
@@ -19,14 +19,7 @@ use nodeos_vm::machine::{Machine, Root};
 pub const SCENARIO: &str = "/bin/scenario";
 
 /// What a plain `nodeos start` boots.
-pub const BAREBONES: Recipe = Recipe {
-    layer: Layer::Barebones,
-    flavor: Flavor::Mainframe,
-    arch: Arch::X86_64,
-    libc: Libc::Musl,
-    format: Format::Qemu,
-    root: RootKind::Pmem,
-};
+pub const BAREBONES: Recipe = Recipe::BAREBONES;
 
 /// The checkout.
 pub fn source() -> PathBuf {

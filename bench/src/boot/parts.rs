@@ -10,7 +10,7 @@ use nodeos_build::kernel::{self, Kernel};
 use nodeos_build::manifest::Manifest;
 use nodeos_build::node;
 use nodeos_build::programs;
-use nodeos_build::recipe::{Arch, Flavor, Format, Layer, Libc, Recipe, RootKind};
+use nodeos_build::recipe::{Recipe, RootKind};
 use nodeos_image::cpio;
 use nodeos_image::tree::{Entry, Tree};
 use tempfile::TempDir;
@@ -19,14 +19,7 @@ use super::debian::{self, DebianKernel};
 use super::user_mode::UserMode;
 
 /// What a plain `nodeos start` boots.
-const BAREBONES: Recipe = Recipe {
-    layer: Layer::Barebones,
-    flavor: Flavor::Mainframe,
-    arch: Arch::X86_64,
-    libc: Libc::Musl,
-    format: Format::Qemu,
-    root: RootKind::Pmem,
-};
+const BAREBONES: Recipe = Recipe::BAREBONES;
 
 /// What the benchmark works with. The folder goes with it.
 #[derive(Debug)]

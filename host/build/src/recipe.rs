@@ -124,6 +124,18 @@ pub struct Recipe {
     pub root: RootKind,
 }
 
+impl Recipe {
+    /// What a plain `nodeos start` boots.
+    pub const BAREBONES: Recipe = Recipe {
+        layer: Layer::Barebones,
+        flavor: Flavor::Mainframe,
+        arch: Arch::X86_64,
+        libc: Libc::Musl,
+        format: Format::Qemu,
+        root: RootKind::Pmem,
+    };
+}
+
 impl Flavor {
     /// The kernel that this flavor needs.
     pub fn profile(self) -> Profile {

@@ -53,13 +53,7 @@ pub fn mount(path: &str, out: &mut dyn Write) -> io::Result<()> {
 /// What PID 1 has given its program: parent, session, terminal, blocked and ignored signals.
 pub fn status(out: &mut dyn Write) -> io::Result<()> {
     let stat = fs::read_to_string("/proc/self/stat")?;
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    // proc_pid_stat(5), counted after the name: state ppid pgrp session tty_nr
+    let fields = stat_fields(&stat);
     let field = |index: usize| fields.get(index).copied().unwrap_or("?");
     let own = std::process::id().to_string();
     writeln!(out, "ppid: {}", field(1))?;
@@ -90,12 +84,7 @@ fn others() -> io::Result<Vec<Process>> {
         let Ok(stat) = fs::read_to_string(format!("/proc/{id}/stat")) else {
             continue;
         };
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
+        let fields = stat_fields(&stat);
         let parent = fields.get(1).copied().unwrap_or_default();
         // Kernel threads are children of kthreadd, PID 2.
         if id == 1 || id == own || id == 2 || parent == "2" {
@@ -108,4 +97,10 @@ fn others() -> io::Result<Vec<Process>> {
         processes.push(Process { state });
     }
     Ok(processes)
+}
+
+/// The fields of proc_pid_stat(5) after the name, which may contain anything: state ppid pgrp session tty_nr ...
+fn stat_fields(stat: &str) -> Vec<&str> {
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    after_name.split_whitespace().collect()
 }

@@ -130,7 +130,6 @@ fn as_json(recipe: &Recipe, output: &Output, mut made: Vec<String>, time: Durati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nodeos_build::recipe::{Arch, Format, Layer, Libc};
 
     fn output() -> Output {
         let file = |name: &str| Path::new("out/x86_64/mainframe/qemu").join(name);
@@ -157,14 +156,7 @@ mod tests {
 
     #[test]
     fn scripts_are_told_what_was_built_of_what() {
-        let recipe = Recipe {
-            layer: Layer::Barebones,
-            flavor: Flavor::Mainframe,
-            arch: Arch::X86_64,
-            libc: Libc::Musl,
-            format: Format::Qemu,
-            root: RootKind::Pmem,
-        };
+        let recipe = Recipe::BAREBONES;
         let made = ["node", "init"].map(str::to_owned).to_vec();
         assert_eq!(
             as_json(&recipe, &output(), made, Duration::from_millis(1500)),
