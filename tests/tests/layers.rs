@@ -42,10 +42,12 @@ fn barebones_is_a_kernel_less_handful_of_files_that_users_may_run_and_not_list()
          -0555 0:0 /bin/node\n\
          d0000 0:0 /dev\n\
          d0555 0:0 /etc\n\
+         -0444 0:0 /etc/hosts\n\
          d0111 0:0 /etc/nodeos\n\
          -0444 0:0 /etc/nodeos/boot.json\n\
          -0444 0:0 /etc/nodeos/sources.json\n\
          -0444 0:0 /etc/os-release\n\
+         l0777 0:0 /etc/resolv.conf -> /run/resolv.conf\n\
          -0100 0:0 /init\n\
          d0111 0:0 /lib\n\
          -0555 0:0 /lib/ld-musl-x86_64.so.1\n\

@@ -40,6 +40,8 @@ pub struct LayerFile {
     #[serde(default)]
     link: Vec<LinkItem>,
     #[serde(default)]
+    text: Vec<TextItem>,
+    #[serde(default)]
     device: Vec<DeviceItem>,
     node: NodeItem,
 }
@@ -68,6 +70,15 @@ pub struct ProgramItem {
 struct LinkItem {
     path: PathBuf,
     to: PathBuf,
+}
+
+/// A file that is short enough to stand in `layer.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TextItem {
+    path: PathBuf,
+    mode: u16,
+    text: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -168,6 +179,10 @@ impl LayerFile {
         }
         for item in &self.link {
             add(&mut tree, &item.path, Entry::symlink(&item.to))?;
+        }
+        for item in &self.text {
+            let entry = Entry::file(item.mode, item.text.as_bytes());
+            add(&mut tree, &item.path, entry)?;
         }
         // An image has no devices: devtmpfs has them. An initramfs needs its console before anything is mounted.
         if parts.recipe.root == RootKind::Initramfs {

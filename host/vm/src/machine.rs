@@ -11,6 +11,10 @@ use crate::tuning;
 const DEFAULT_MEMORY_MIB: u32 = 256;
 /// Room in the address space for an image on virtio-pmem beside the memory itself. It costs nothing.
 const PMEM_ROOM_MIB: u64 = 4096;
+/// What the kernel is told of QEMU's user-mode network, whose addresses are always these (qemu(1), `-netdev user`): the
+/// machine's own address, the gateway, the netmask, the host name, which would be the address otherwise, no protocol to ask by, and the name
+/// server. To ask by DHCP would take the boot a pause for the same answer.
+const NETWORK_WORD: &str = "ip=10.0.2.15::10.0.2.2:255.255.255.0:nodeos::off:10.0.2.3";
 
 /// A machine that is to be.
 #[derive(Debug, Clone)]
@@ -25,6 +29,7 @@ pub struct Machine {
     pub root: Root,
     /// Words for the kernel beyond those that the machine itself needs. They come last, so they win.
     pub append: Vec<String>,
+    /// With any, the machine has a network, whose address the kernel sets.
     pub ports: Vec<PortForward>,
     pub console: ConsoleTo,
     pub screen: Screen,
@@ -186,6 +191,9 @@ impl Machine {
                 .console_size
                 .map(|(columns, rows)| format!("nodeos.console={columns}x{rows}"));
             words.extend(size);
+        }
+        if !self.ports.is_empty() {
+            words.push(NETWORK_WORD.to_owned());
         }
         words.extend(self.append.iter().cloned());
         words.join(" ")
@@ -378,7 +386,7 @@ mod tests {
              -device virtio-blk-pci,drive=system -netdev user,id=network,hostfwd=tcp:127.0.0.1:8080-:80 \
              -device virtio-net-pci,netdev=network,romfile= -kernel k \
              -append console=ttyS0 quiet panic=-1 ro root=/dev/vda rootfstype=erofs init=/init \
-             TERM=xterm nodeos.console=80x24 a=b -s"
+             TERM=xterm nodeos.console=80x24 ip=10.0.2.15::10.0.2.2:255.255.255.0:nodeos::off:10.0.2.3 a=b -s"
         );
     }
 

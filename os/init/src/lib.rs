@@ -15,6 +15,7 @@ mod container;
 mod events;
 mod files;
 mod log;
+mod loopback;
 mod machine;
 mod mode;
 pub mod mounts;

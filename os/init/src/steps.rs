@@ -6,12 +6,14 @@ use core::ffi::CStr;
 use core::fmt;
 
 use nodeos_sys::error::OsError;
-use rustix::fs::{self, Mode};
+use rustix::fs::{self, Mode, OFlags};
 use rustix::io::{self, Errno};
 use rustix::mount::{self, MountFlags};
 use thiserror::Error;
 
+use crate::files;
 use crate::log::Log;
+use crate::loopback;
 
 /// Before anything can be known of this system. Not to be done twice: each mount of proc is another one.
 pub(crate) const PROC: &[Step] = &[required(mount(
@@ -68,6 +70,14 @@ pub(crate) const REST: &[Step] = &[
     optional(link(c"/dev/stdin", c"/proc/self/fd/0")),
     optional(link(c"/dev/stdout", c"/proc/self/fd/1")),
     optional(link(c"/dev/stderr", c"/proc/self/fd/2")),
+    optional(Action::BringUpLoopback),
+    // Who translates names, from the kernel's `ip=`. Not as a link to it: c-ares, which Node.js has, asks for a file's
+    // size before it reads, and files of /proc have none.
+    optional(Action::Copy {
+        from: c"/proc/net/pnp",
+        to: c"/run/resolv.conf",
+        mode: 0o444,
+    }),
 ];
 
 /// Set-user-id programs have no place anywhere on NodeOS.
@@ -104,6 +114,13 @@ pub(crate) enum Action {
     Symlink {
         path: &'static CStr,
         target: &'static CStr,
+    },
+    BringUpLoopback,
+    /// The contents of a file of the kernel's.
+    Copy {
+        from: &'static CStr,
+        to: &'static CStr,
+        mode: u32,
     },
 }
 
@@ -156,6 +173,15 @@ impl fmt::Display for Action {
                     target.to_string_lossy()
                 )
             }
+            Action::BringUpLoopback => f.write_str("bring up the loopback interface"),
+            Action::Copy { from, to, .. } => {
+                write!(
+                    f,
+                    "copy {} to {}",
+                    from.to_string_lossy(),
+                    to.to_string_lossy()
+                )
+            }
         }
     }
 }
@@ -167,6 +193,8 @@ fn perform(action: Action) -> io::Result<()> {
             unless(Errno::EXIST, fs::mkdir(path, Mode::from_raw_mode(mode)))
         }
         Action::Symlink { path, target } => unless(Errno::EXIST, fs::symlink(target, path)),
+        Action::BringUpLoopback => loopback::bring_up(),
+        Action::Copy { from, to, mode } => copy(from, to, Mode::from_raw_mode(mode)),
         Action::Mount {
             fstype,
             target,
@@ -186,6 +214,18 @@ fn perform(action: Action) -> io::Result<()> {
             )
         }
     }
+}
+
+fn copy(from: &CStr, to: &CStr, mode: Mode) -> io::Result<()> {
+    let text = files::read(from)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = fs::open(to, flags, mode)?;
+    let mut left = text.as_slice();
+    while !left.is_empty() {
+        let written = io::retry_on_intr(|| io::write(&file, left))?;
+        left = left.get(written..).unwrap_or_default();
+    }
+    Ok(())
 }
 
 fn unless(expected: Errno, result: io::Result<()>) -> io::Result<()> {
@@ -344,6 +384,18 @@ mod tests {
         check(
             link(c"/dev/fd", c"/proc/self/fd"),
             "cannot link /dev/fd to /proc/self/fd",
+        );
+        check(
+            Action::Copy {
+                from: c"/a",
+                to: c"/b",
+                mode: 0o444,
+            },
+            "cannot copy /a to /b",
+        );
+        check(
+            Action::BringUpLoopback,
+            "cannot bring up the loopback interface",
         );
     }
 }

@@ -58,8 +58,8 @@ pub struct MachineArguments {
     pub cpus: u32,
     /// Pass connections to this host's port HOST on to the machine's port GUEST
     ///
-    /// TCP, from this host only. Can be given several times. The layer barebones does not configure its network yet, so
-    /// nothing answers behind the port.
+    /// TCP, from this host only. Can be given several times. It also gives the machine a network, through which it reaches
+    /// what this host reaches.
     #[arg(long = "port", value_name = "HOST:GUEST", value_parser = port::parse)]
     pub ports: Vec<PortForward>,
     /// Open a window with the machine's screen and keyboard, which are then its console

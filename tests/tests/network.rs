@@ -1,0 +1,72 @@
+//! What `--port` promises: a server in the machine answers on the host.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+use nodeos_tests::boot::{ANSWER, Scratch};
+use nodeos_tests::system::{self, BAREBONES};
+use nodeos_vm::machine::PortForward;
+
+/// A port of this host that nobody listens on.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// What an HTTP server on the host's loopback answers, whole.
+fn fetch(port: u16) -> String {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.set_read_timeout(Some(ANSWER)).unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_server_in_the_machine_answers_on_the_port_of_the_host() {
+    let scratch = Scratch::new("port").unwrap();
+    let output = system::build(&BAREBONES, &scratch.dir.join("out")).unwrap();
+    let mut machine = system::machine(&BAREBONES, &output);
+    let host = free_port();
+    machine.ports = vec![PortForward { host, guest: 8080 }];
+    let mut vm = scratch.boot(&machine).unwrap();
+    vm.prompt().unwrap();
+    // The way out: who translates names is known, and the gateway is there.
+    assert_eq!(
+        vm.evaluate("dns.getServers().join()").unwrap(),
+        "'10.0.2.3'"
+    );
+    assert_eq!(
+        vm.evaluate("os.networkInterfaces().eth0[0].cidr").unwrap(),
+        "'10.0.2.15/24'"
+    );
+    vm.console
+        .send("http.createServer((_, r) => r.end('from ' + os.hostname())).listen(8080, () => console.log('li' + 'stens'))\r")
+        .unwrap();
+    vm.console.expect("listens", ANSWER).unwrap();
+    let answer = fetch(host);
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nfrom nodeos"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn without_a_port_there_is_the_loopback_interface_and_no_other() {
+    let scratch = Scratch::new("loopback").unwrap();
+    let output = system::build(&BAREBONES, &scratch.dir.join("out")).unwrap();
+    let mut vm = scratch.boot(&system::machine(&BAREBONES, &output)).unwrap();
+    vm.prompt().unwrap();
+    assert_eq!(
+        vm.evaluate("Object.keys(os.networkInterfaces()).join()")
+            .unwrap(),
+        "'lo'"
+    );
+    vm.console
+        .send("net.createServer(c => c.end('to ' + 'itself')).listen(1, 'localhost', () => net.connect(1, 'localhost').on('data', d => console.log(d + '')))\r")
+        .unwrap();
+    vm.console.expect("to itself", ANSWER).unwrap();
+}
