@@ -8,5 +8,16 @@
 extern crate alloc;
 
 pub mod boot;
+pub mod broker;
+pub mod capability;
 pub mod channel;
 pub mod cmdline;
+pub mod control;
+pub mod device;
+pub mod logon;
+pub mod network;
+pub mod program;
+pub mod service;
+pub mod session;
+mod size;
+pub mod user;
