@@ -7,7 +7,6 @@
 
 mod layout;
 
-mod data;
 mod directory;
 mod inode;
 mod superblock;
@@ -21,8 +20,8 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::content;
+use crate::copier::{Copier, CopyError};
 use crate::tree::{Kind, Tree};
-use data::{Copier, CopyError};
 use layout::Layout;
 
 /// Block size in bytes: Linux demands at most a page, and DAX demands exactly one.
@@ -110,13 +109,18 @@ pub fn write(tree: &Tree, options: &Options, out: &File) -> Result<u64, WriteEro
                 let text = target.as_os_str().as_bytes();
                 out.write_all_at(text, start).map_err(write_error)?;
             }
-            Kind::File(content) => copier.copy(content, start).map_err(|error| match error {
-                CopyError::Write(source) => WriteErofsError::Write { source },
-                CopyError::Read(source) => WriteErofsError::Read {
-                    path: inode.path.into(),
-                    source,
-                },
-            })?,
+            Kind::File(content) => {
+                let place = start..start + inode.size;
+                copier
+                    .copy(content, &[place])
+                    .map_err(|error| match error {
+                        CopyError::Write(source) => WriteErofsError::Write { source },
+                        CopyError::Read(source) => WriteErofsError::Read {
+                            path: inode.path.into(),
+                            source,
+                        },
+                    })?
+            }
             Kind::CharDevice { .. } | Kind::BlockDevice { .. } | Kind::Fifo => {}
         }
     }

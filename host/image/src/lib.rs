@@ -9,8 +9,10 @@
 pub mod tree;
 
 pub mod content;
+mod copier;
 
 pub mod cpio;
 pub mod erofs;
+pub mod ext4;
 pub mod lz4;
 pub mod tar;

@@ -1,6 +1,7 @@
 //! `fsck.erofs` and `dump.erofs` judge our EROFS images.
 
 mod judges;
+mod trees;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -12,6 +13,7 @@ use judges::{run, try_run};
 use nodeos_image::erofs::{self, Options, WriteErofsError};
 use nodeos_image::tree::{Content, Entry, Kind, Tree};
 use tempfile::TempDir;
+use trees::{bytes, everyday_tree, tree};
 
 const MIB: u64 = 1 << 20;
 
@@ -25,14 +27,6 @@ fn options() -> Options {
     }
 }
 
-fn tree<P: AsRef<Path>>(entries: impl IntoIterator<Item = (P, Entry)>) -> Tree {
-    let mut tree = Tree::new();
-    for (path, entry) in entries {
-        tree.insert(path, entry).unwrap();
-    }
-    tree
-}
-
 /// An image of `tree` in a folder of its own.
 fn image(tree: &Tree, options: &Options) -> (TempDir, PathBuf) {
     let scratch = tempfile::tempdir().unwrap();
@@ -40,48 +34,6 @@ fn image(tree: &Tree, options: &Options) -> (TempDir, PathBuf) {
     let size = erofs::write(tree, options, &File::create(&path).unwrap()).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().len(), size);
     (scratch, path)
-}
-
-/// Bytes in which every place looks different.
-fn bytes(length: usize) -> Vec<u8> {
-    (0..length as u32 / 4 + 1)
-        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
-        .take(length)
-        .collect()
-}
-
-/// What an ordinary user can unpack: no devices, nothing that its owner cannot read.
-fn everyday_tree() -> Tree {
-    let mut tree = tree([
-        ("/", Entry::directory(0o711)),
-        ("/empty", Entry::directory(0o1777)),
-        ("/many", Entry::directory(0o755)),
-        ("/sizes", Entry::directory(0o750).owned_by(70_000, 70_001)),
-        ("/names", Entry::directory(0o700)),
-        ("/link", Entry::symlink("many/1")),
-        ("/long-link", Entry::symlink("x/".repeat(2047))),
-        ("/setuid", Entry::file(0o6755, *b"s")),
-    ]);
-    for n in 0..5000 {
-        let name = format!("/many/{n}");
-        tree.insert(name, Entry::file(0o644, n.to_string().as_bytes()))
-            .unwrap();
-    }
-    for size in [0, 1, 4095, 4096, 4097, 100_000, 2 << 20, (2 << 20) + 1] {
-        let entry = Entry::file(0o600, bytes(size)).owned_by(65_535, 65_536);
-        tree.insert(format!("/sizes/{size}"), entry).unwrap();
-    }
-    // Names before and after `.` and `..`, names beyond ASCII, and the longest ones: 15 of them fill a block.
-    for name in ["!", "-", "...", ".a", "~", "ä", "€"] {
-        tree.insert(format!("/names/{name}"), Entry::directory(0o755))
-            .unwrap();
-    }
-    for n in b'a'..=b'z' {
-        let name = String::from_utf8(vec![n; 255]).unwrap();
-        tree.insert(format!("/names/{name}"), Entry::file(0o400, [n]))
-            .unwrap();
-    }
-    tree
 }
 
 /// Every path below `root`, as the tree would call it.

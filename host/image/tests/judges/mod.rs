@@ -12,10 +12,14 @@ pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> String {
 pub(crate) fn try_run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Result<String, String> {
     let package = match program {
         "dump.erofs" | "fsck.erofs" => "erofs-utils",
+        "debugfs" | "dumpe2fs" | "e2fsck" | "mkfs.ext4" | "resize2fs" | "tune2fs" => "e2fsprogs",
         other => other,
     };
+    // Debian's users do not look where the programs of filesystems are.
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let output = Command::new(program)
         .args(arguments)
+        .env("PATH", path)
         .env("LC_ALL", "C")
         .env("TZ", "UTC")
         .output()
