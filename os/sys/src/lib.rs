@@ -7,9 +7,14 @@
 
 extern crate alloc;
 
+pub mod calls;
 pub mod entry;
 pub mod error;
+pub mod fork;
 pub mod heap;
+pub mod namespaces;
+pub mod packet;
 pub mod signals;
 pub mod spawn;
 pub mod standard;
+pub mod terminal;

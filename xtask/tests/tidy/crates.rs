@@ -9,6 +9,12 @@ use xtask::project::{self, Package, Scope};
 
 use crate::sources;
 
+/// Who may have one all the same, and why.
+const MAY_LINK_A_RUNTIME: &[(&str, &str)] = &[(
+    "nodeos-shell",
+    "brush, the shell that it embeds, runs the stages of a pipeline as tasks of tokio",
+)];
+
 /// PID 1 is to be read in an afternoon, with all that it links.
 const INIT_PACKAGES: usize = 15;
 /// What runs tasks behind the program's back. A single-purpose program of the target polls.
@@ -197,9 +203,23 @@ fn init_links_at_most_fifteen_packages() {
 #[test]
 fn no_program_of_the_target_links_an_async_runtime() {
     let mut findings = Vec::new();
+    for (name, reason) in MAY_LINK_A_RUNTIME {
+        let is_needed = ASYNC_RUNTIMES
+            .iter()
+            .any(|runtime| linked(name).contains(*runtime));
+        assert!(
+            is_needed,
+            "{name} has an exception that it does not need: {reason}"
+        );
+    }
     for (package, _) in members()
         .iter()
         .filter(|(package, _)| package.is_of_the_target())
+        .filter(|(package, _)| {
+            !MAY_LINK_A_RUNTIME
+                .iter()
+                .any(|(name, _)| *name == package.name)
+        })
     {
         let linked = linked(&package.name);
         let runtimes = ASYNC_RUNTIMES

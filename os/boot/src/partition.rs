@@ -1,0 +1,219 @@
+//! The users partition: finding it, waiting for it, mounting it, or doing without.
+
+mod find;
+mod temporary;
+
+use std::ffi::CString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nodeos_spec::cmdline::{Access, UsersPartition, Wait};
+use nodeos_spec::device::DeviceSpec;
+use nodeos_spec::device::ext::Kind;
+use nodeos_sys::error::OsError;
+use rustix::mount::{self, MountFlags};
+use thiserror::Error;
+
+use crate::log::Log;
+use crate::paths;
+
+pub(crate) use temporary::MakeTemporaryError;
+
+/// How long a device that is not there yet is waited for: a slow USB disk needs five seconds.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What the partition is to do when it finds itself broken: ext4(5).
+const ON_ERRORS: &str = "errors=remount-ro";
+
+const TEMPORARY: &str = "
+*******************************************************************************
+* There is no users partition: everybody's files are in memory this time.     *
+* Everything works, and EVERYTHING IS LOST when the machine stops.            *
+* The word nodeos.users=DEVICE of the kernel's command line names a partition.*
+*******************************************************************************
+
+";
+
+/// What is at /users now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Users {
+    ReadWrite,
+    ReadOnly,
+}
+
+#[derive(Debug, Error)]
+pub(crate) enum MountUsersError {
+    #[error("there is no {device}, and it has been waited for {} seconds", waited.as_secs())]
+    Absent { device: String, waited: Duration },
+    #[error("cannot look for the users partition")]
+    Look(#[source] find::FindError),
+    #[error("{} holds no filesystem that can be mounted", device.display())]
+    Unknown { device: PathBuf },
+    #[error("cannot mount {} as {fstype} on {}", device.display(), paths::USERS)]
+    Mount {
+        device: PathBuf,
+        fstype: String,
+        source: OsError,
+    },
+    #[error(transparent)]
+    Temporary(MakeTemporaryError),
+}
+
+impl MountUsersError {
+    /// What somebody can do about it.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            MountUsersError::Absent { .. } | MountUsersError::Look(_) => {
+                "attach the disk, or take the word nodeos.users away to begin with empty homes in memory"
+            }
+            MountUsersError::Unknown { .. } | MountUsersError::Mount { .. } => {
+                "nothing was written to it: check it on another system, with e2fsck for instance"
+            }
+            MountUsersError::Temporary(_) => "the machine may have too little memory",
+        }
+    }
+}
+
+/// Mounts what the command line says, or makes something that lasts until the machine stops.
+pub(crate) fn mount(words: &UsersPartition, log: &mut Log) -> Result<Users, MountUsersError> {
+    match &words.device {
+        None => {
+            log.banner(TEMPORARY);
+            temporary::make().map_err(MountUsersError::Temporary)?;
+            Ok(Users::ReadWrite)
+        }
+        Some(DeviceSpec::Container) => Ok(Users::ReadWrite),
+        Some(device) => attach(device, words, log),
+    }
+}
+
+fn attach(
+    spec: &DeviceSpec,
+    words: &UsersPartition,
+    log: &mut Log,
+) -> Result<Users, MountUsersError> {
+    let patience = match words.wait {
+        Wait::UpToALimit => Some(PATIENCE),
+        Wait::ForEver => None,
+    };
+    let found = find::wait_for(spec, patience).map_err(MountUsersError::Look)?;
+    let device = found.ok_or_else(|| MountUsersError::Absent {
+        device: spec.to_string(),
+        waited: PATIENCE,
+    })?;
+    let superblock = find::superblock(&device);
+    if let Some(superblock) = &superblock
+        && superblock.has_errors
+    {
+        log.say(&format!(
+            "{} has errors: check it with e2fsck from another system",
+            device.display()
+        ));
+    }
+    let fstype = words.fstype.clone().or_else(|| {
+        superblock.map(|superblock| {
+            match superblock.kind {
+                Kind::Ext2 => "ext2",
+                Kind::Ext3 => "ext3",
+                Kind::Ext4 => "ext4",
+            }
+            .to_owned()
+        })
+    });
+    let fstype = fstype.ok_or_else(|| MountUsersError::Unknown {
+        device: device.clone(),
+    })?;
+    let given = words.flags.as_deref().unwrap_or_default();
+    let options = Options::parse(given, words.access);
+    let mut flags = MountFlags::NODEV | MountFlags::NOSUID;
+    if options.users == Users::ReadOnly {
+        flags |= MountFlags::RDONLY;
+    }
+    mount::mount(
+        &device,
+        paths::USERS,
+        fstype.as_str(),
+        flags,
+        options.data.as_deref(),
+    )
+    .map_err(|errno| MountUsersError::Mount {
+        device,
+        fstype,
+        source: OsError(errno),
+    })?;
+    Ok(options.users)
+}
+
+/// What is said of the mount, in the two ways in which mount(2) takes it.
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    users: Users,
+    data: Option<CString>,
+}
+
+impl Options {
+    fn parse(given: &str, access: Access) -> Options {
+        let mut users = match access {
+            Access::ReadWrite => Users::ReadWrite,
+            Access::ReadOnly => Users::ReadOnly,
+        };
+        let mut data = vec![ON_ERRORS];
+        for option in given.split(',').filter(|option| !option.is_empty()) {
+            match option {
+                "ro" => users = Users::ReadOnly,
+                "rw" => users = Users::ReadWrite,
+                other => data.push(other),
+            }
+        }
+        Options {
+            users,
+            // The command line has no zero byte.
+            data: CString::new(data.join(",")).ok(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_flags_or_the_filesystems_own() {
+        let check = |given: &str, access, users, data: &str| {
+            let expected = Options {
+                users,
+                data: Some(CString::new(data).unwrap()),
+            };
+            assert_eq!(Options::parse(given, access), expected, "{given}");
+        };
+        let (rw, ro) = (Users::ReadWrite, Users::ReadOnly);
+        check("", Access::ReadWrite, rw, "errors=remount-ro");
+        check("ro", Access::ReadWrite, ro, "errors=remount-ro");
+        check(
+            "rw,noatime",
+            Access::ReadOnly,
+            rw,
+            "errors=remount-ro,noatime",
+        );
+        // The last one counts.
+        check(
+            "errors=panic",
+            Access::ReadOnly,
+            ro,
+            "errors=remount-ro,errors=panic",
+        );
+    }
+
+    #[test]
+    fn every_failure_says_what_to_do() {
+        let absent = MountUsersError::Absent {
+            device: "LABEL=users".to_owned(),
+            waited: PATIENCE,
+        };
+        assert_eq!(
+            absent.to_string(),
+            "there is no LABEL=users, and it has been waited for 15 seconds"
+        );
+        assert!(absent.hint().starts_with("attach the disk"));
+    }
+}

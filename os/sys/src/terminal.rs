@@ -1,0 +1,34 @@
+//! Controlling terminals: [`ioctl_tty(2)`](https://man7.org/linux/man-pages/man2/ioctl_tty.2.html). What rustix has of them
+//! refuses a terminal that somebody else has.
+
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::io;
+
+use crate::error::last_error;
+
+/// Makes the terminal the controlling one of the caller's session, which the caller leads and which has none. Whoever has
+/// it loses it, without a signal.
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_ADMIN` when another session has it.
+pub fn take(terminal: BorrowedFd<'_>) -> io::Result<()> {
+    const EVEN_FROM_OTHERS: libc::c_int = 1;
+    // SAFETY: the descriptor is open as long as it is borrowed; this request takes a number and no pointer.
+    match unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, EVEN_FROM_OTHERS) } {
+        0 => Ok(()),
+        _ => Err(last_error()),
+    }
+}
+
+/// Gives up the caller's controlling terminal. If the caller leads its session, `SIGHUP` and `SIGCONT` go to the
+/// foreground processes, the caller perhaps among them.
+///
+/// # Errors
+/// `ENOTTY` when the terminal is not the controlling one of the caller.
+pub fn leave(terminal: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the descriptor is open as long as it is borrowed; this request has no argument.
+    match unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCNOTTY) } {
+        0 => Ok(()),
+        _ => Err(last_error()),
+    }
+}
