@@ -4,8 +4,8 @@
 
 # Boot NodeOS. ARGS are the arguments of `nodeos start`, for instance: make start ARGS="--memory 512M --port 8080:80"
 start:
-	@echo "Builds NodeOS and boots it in this terminal. The first time takes 15 to 30 minutes, nearly all of it for"
-	@echo "the Linux kernel; after that, seconds. Leaving the Node.js prompt (.exit) ends the machine, as Ctrl-A X does."
+	@echo "Builds NodeOS and boots it in this terminal. The first time takes 20 to 40 minutes, most of it for the Linux"
+	@echo "kernel; after that, seconds. Log in as nodeos, password nodeos; poweroff ends the machine, as Ctrl-A X does."
 	@bin/install-dependencies
 	cargo build --release
 	@$${CARGO_TARGET_DIR:-target}/release/nodeos start $(ARGS)

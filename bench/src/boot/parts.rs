@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use nodeos_build::assemble::{self, Output};
+use nodeos_build::assemble::{self, Output, UsersOrder};
 use nodeos_build::context::Context;
 use nodeos_build::kernel::{self, Kernel};
 use nodeos_build::manifest::Manifest;
@@ -53,13 +53,15 @@ impl Parts {
             .tempdir_in(&folder)?;
         let manifest = Manifest::load(&ctx.source)?;
         let user_mode_program = UserMode::find()?;
-        let pmem = assemble::build(ctx, &BAREBONES, &folder.join("pmem"))?;
+        let users = UsersOrder::default();
+        let pmem = assemble::build(ctx, &BAREBONES, &users, &folder.join("pmem"))?;
         let disk = assemble::build(
             ctx,
             &Recipe {
                 root: RootKind::Disk,
                 ..BAREBONES
             },
+            &users,
             &folder.join("disk"),
         )?;
         let kernel = kernel::build(ctx, &manifest, BAREBONES.flavor.profile())?;

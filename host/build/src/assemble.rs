@@ -3,6 +3,7 @@
 mod error;
 pub mod image;
 mod output;
+mod users;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -13,7 +14,7 @@ use nodeos_image::tree::Tree;
 use crate::context::Context;
 use crate::fetch::UsedInput;
 use crate::kernel::{self, Kernel};
-use crate::layer::{LayerFile, Parts};
+use crate::layer::{Parts, ProgramItem, Stack};
 use crate::manifest::Manifest;
 use crate::node::{self, Node};
 use crate::programs::{self, Program};
@@ -21,6 +22,7 @@ use crate::recipe::Recipe;
 
 pub use error::BuildError;
 pub use output::{OutputPaths, output_paths};
+pub use users::{Kept, LABEL as USERS_LABEL, Renewal, UsersImage, UsersOrder};
 
 /// What a build has made.
 #[derive(Debug, Clone)]
@@ -39,6 +41,8 @@ pub struct Output {
     pub system_bytes: u64,
     /// What the system takes when it is unpacked, in bytes: the least that an initramfs needs of memory.
     pub unpacked_bytes: u64,
+    /// The users partition, of layers that have users.
+    pub users: Option<UsersImage>,
     /// The script that boots it without this program.
     pub run_script: PathBuf,
     /// What all of it was made from.
@@ -49,13 +53,17 @@ pub struct Output {
 ///
 /// # Errors
 /// [`BuildError`].
-pub fn build(ctx: &Context, recipe: &Recipe, out: &Path) -> Result<Output, BuildError> {
+pub fn build(
+    ctx: &Context,
+    recipe: &Recipe,
+    users: &UsersOrder,
+    out: &Path,
+) -> Result<Output, BuildError> {
     // Before the minutes of compilation, not after them.
     output::prepare(recipe, out)?;
     let manifest = Manifest::load(&ctx.source).map_err(BuildError::Manifest)?;
-    let (layer, layer_text) =
-        LayerFile::load(&ctx.source, recipe.layer).map_err(BuildError::Layer)?;
-    let (kernel, node, programs) = parts(ctx, &manifest, recipe, &layer)?;
+    let stack = Stack::load(&ctx.source, recipe.layer).map_err(BuildError::Layer)?;
+    let (kernel, node, programs) = parts(ctx, &manifest, recipe, &stack)?;
     let used = used_inputs(&kernel, &node);
     let parts = Parts {
         recipe,
@@ -63,8 +71,14 @@ pub fn build(ctx: &Context, recipe: &Recipe, out: &Path) -> Result<Output, Build
         programs: &programs,
         used: &used,
     };
-    let image = image::make(ctx, &layer, &layer_text, &parts)?;
-    output::publish(recipe, out, &kernel, &image, used)
+    let image = image::make(ctx, &stack, &parts)?;
+    let users = users::provide(ctx, recipe, &stack, users, out)?;
+    output::publish(recipe, out, &kernel, &image, users, used)
+}
+
+/// The word of the kernel's command line that tells a machine where its users are.
+pub fn users_word() -> String {
+    format!("{}=LABEL={USERS_LABEL}", nodeos_spec::cmdline::USERS)
 }
 
 /// The filesystem that `recipe` describes, before it is written in any format: for those who change it first.
@@ -73,10 +87,10 @@ pub fn build(ctx: &Context, recipe: &Recipe, out: &Path) -> Result<Output, Build
 /// [`BuildError`].
 pub fn tree(ctx: &Context, recipe: &Recipe) -> Result<Tree, BuildError> {
     let manifest = Manifest::load(&ctx.source).map_err(BuildError::Manifest)?;
-    let (layer, _) = LayerFile::load(&ctx.source, recipe.layer).map_err(BuildError::Layer)?;
-    let (kernel, node, programs) = parts(ctx, &manifest, recipe, &layer)?;
+    let stack = Stack::load(&ctx.source, recipe.layer).map_err(BuildError::Layer)?;
+    let (kernel, node, programs) = parts(ctx, &manifest, recipe, &stack)?;
     let used = used_inputs(&kernel, &node);
-    layer
+    stack
         .tree(&Parts {
             recipe,
             node: &node,
@@ -99,7 +113,7 @@ fn parts(
     ctx: &Context,
     manifest: &Manifest,
     recipe: &Recipe,
-    layer: &LayerFile,
+    stack: &Stack,
 ) -> Result<(Kernel, Node, Vec<Program>), BuildError> {
     let stop_others = |error: BuildError| {
         ctx.cancel.store(true, Ordering::Relaxed);
@@ -111,10 +125,8 @@ fn parts(
                 .map_err(|e| stop_others(BuildError::Node(e)))
         });
         let programs = scope.spawn(|| {
-            let build = |item: &crate::layer::ProgramItem| {
-                programs::build(ctx, &item.package, &item.binary)
-            };
-            let built: Result<Vec<Program>, _> = layer.program_file.iter().map(build).collect();
+            let build = |item: &ProgramItem| programs::build(ctx, &item.package, &item.binary);
+            let built: Result<Vec<Program>, _> = stack.programs().map(build).collect();
             built.map_err(|e| stop_others(BuildError::Program(e)))
         });
         let kernel = kernel::build(ctx, manifest, recipe.flavor.profile())

@@ -1,30 +1,28 @@
-//! A layer: `layers/<name>/layer.toml`, which says what is in it, and the [`Tree`] that it becomes.
+//! A layer: `layers/<name>/layer.toml`, which says what is in it and on which layer it stands.
+
+mod tree;
+pub mod users;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nodeos_image::tree::{Entry, HostFileError, InsertEntryError, Tree};
-use nodeos_spec::boot::{BootSpec, DEFAULT_STOP_GRACE, PATH as BOOT_JSON};
+use nodeos_image::tree::{HostFileError, InsertEntryError};
 use serde::Deserialize;
 
-use crate::fetch::UsedInput;
-use crate::node::Node;
-use crate::programs::Program;
-use crate::recipe::{Layer, Recipe, RootKind};
+use crate::programs::BuildProgramError;
+use crate::recipe::Layer;
 
-/// What the image was made from, in the image.
-const SOURCES_JSON: &str = "/etc/nodeos/sources.json";
-/// The mode of what everybody may read.
-const READABLE: u16 = 0o444;
-/// The mode of folders that come with a file and that the layer does not name: known names may be used, not listed.
-const UNLISTED: u16 = 0o111;
+pub(crate) use tree::{Parts, sources_json};
+pub use users::UsersError;
 
 /// `layer.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerFile {
+    /// The layer below, whose contents this one has as well; what both have is this one's.
+    below: Option<String>,
     /// What stands on the console before the program starts; `{version}` and `{layer}` are filled in.
     banner: String,
     /// boot.json's program.
@@ -43,7 +41,10 @@ pub struct LayerFile {
     text: Vec<TextItem>,
     #[serde(default)]
     device: Vec<DeviceItem>,
-    node: NodeItem,
+    node: Option<NodeItem>,
+    npm: Option<NpmItem>,
+    /// Homes that the image brings.
+    users: Option<UsersItem>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,6 +52,22 @@ pub struct LayerFile {
 struct DirectoryItem {
     path: PathBuf,
     mode: u16,
+}
+
+/// Where npm goes, with links to its commands.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NpmItem {
+    path: PathBuf,
+    /// The folder of the links.
+    commands: PathBuf,
+}
+
+/// Where the homes go that are in `layers/<name>/users`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsersItem {
+    path: PathBuf,
 }
 
 /// A program of `os/`, and where it goes.
@@ -63,6 +80,8 @@ pub struct ProgramItem {
     pub binary: String,
     path: PathBuf,
     mode: u16,
+    /// Of a program of many names: the folder in which each gets a link.
+    names: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -120,6 +139,24 @@ pub enum LayerError {
         #[source]
         source: HostFileError,
     },
+    #[error("{} stands on itself, or on too many others", .path.display())]
+    Below { path: PathBuf },
+    #[error("no layer of {layer} says where Node.js goes")]
+    NoNode { layer: Layer },
+    #[error("layer {layer} has npm, and this Node.js comes without it")]
+    NoNpm { layer: Layer },
+    #[error("layer {layer} cannot take in a program")]
+    Program {
+        layer: Layer,
+        #[source]
+        source: BuildProgramError,
+    },
+    #[error("layer {layer} cannot take in its users")]
+    Users {
+        layer: Layer,
+        #[source]
+        source: UsersError,
+    },
     #[error("layer {layer} contains what cannot be in an image")]
     Insert {
         layer: Layer,
@@ -128,128 +165,63 @@ pub enum LayerError {
     },
 }
 
-/// What goes into a layer beside its own file.
+/// More layers than this are a mistake.
+const MAX_DEPTH: usize = 8;
+
+/// A layer and all that it stands on, the lowest first.
 #[derive(Debug)]
-pub(crate) struct Parts<'a> {
-    pub(crate) recipe: &'a Recipe,
-    pub(crate) node: &'a Node,
-    /// In the order of [`LayerFile::program_file`].
-    pub(crate) programs: &'a [Program],
-    pub(crate) used: &'a [UsedInput],
+pub struct Stack {
+    pub layer: Layer,
+    files: Vec<(String, LayerFile)>,
+    /// All their texts, for the cache's key.
+    pub text: String,
+    /// The folder `layers`.
+    folder: PathBuf,
 }
 
-impl LayerFile {
-    /// Reads `layers/<layer>/layer.toml` of the checkout `source`; its text is returned for the cache's key.
+impl Stack {
+    /// Reads `layers/<layer>/layer.toml` of the checkout `source`, and those of the layers below.
     ///
     /// # Errors
-    /// [`LayerError::Read`], [`LayerError::Parse`].
-    pub fn load(source: &Path, layer: Layer) -> Result<(LayerFile, String), LayerError> {
-        let path = source
-            .join("layers")
-            .join(layer.as_str())
-            .join("layer.toml");
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(source) => return Err(LayerError::Read { path, source }),
+    /// [`LayerError::Read`], [`LayerError::Parse`], [`LayerError::Below`].
+    pub fn load(source: &Path, layer: Layer) -> Result<Stack, LayerError> {
+        let folder = source.join("layers");
+        let mut stack = Stack {
+            layer,
+            files: Vec::new(),
+            text: String::new(),
+            folder,
         };
-        match toml::from_str(&text) {
-            Ok(file) => Ok((file, text)),
-            Err(source) => Err(LayerError::Parse { path, source }),
-        }
-    }
-
-    /// The layer as a filesystem.
-    pub(crate) fn tree(&self, parts: &Parts<'_>) -> Result<Tree, LayerError> {
-        let layer = parts.recipe.layer;
-        let insert_error = |source| LayerError::Insert { layer, source };
-        let host_file = |mode: u16, path: &Path| {
-            Entry::host_file(mode, path).map_err(|source| LayerError::HostFile { layer, source })
-        };
-        let mut tree = Tree::new();
-        let add = |tree: &mut Tree, path: &Path, entry: Entry| {
-            tree.insert_with_folders(path, entry, UNLISTED)
-                .map_err(insert_error)
-        };
-        for item in &self.directory {
-            tree.insert(&item.path, Entry::directory(item.mode))
-                .map_err(insert_error)?;
-        }
-        for (item, program) in self.program_file.iter().zip(parts.programs) {
-            add(&mut tree, &item.path, host_file(item.mode, &program.path)?)?;
-        }
-        for item in &self.link {
-            add(&mut tree, &item.path, Entry::symlink(&item.to))?;
-        }
-        for item in &self.text {
-            let entry = Entry::file(item.mode, item.text.as_bytes());
-            add(&mut tree, &item.path, entry)?;
-        }
-        // An image has no devices: devtmpfs has them. An initramfs needs its console before anything is mounted.
-        if parts.recipe.root == RootKind::Initramfs {
-            for DeviceItem {
-                path,
-                major,
-                minor,
-                mode,
-            } in &self.device
-            {
-                add(&mut tree, path, Entry::char_device(*mode, *major, *minor))?;
+        let mut next = Some(layer.as_str().to_owned());
+        while let Some(name) = next {
+            let path = stack.folder.join(&name).join("layer.toml");
+            if stack.files.len() == MAX_DEPTH {
+                return Err(LayerError::Below { path });
             }
+            let text = match fs::read_to_string(&path) {
+                Ok(text) => text,
+                Err(source) => return Err(LayerError::Read { path, source }),
+            };
+            let file: LayerFile = match toml::from_str(&text) {
+                Ok(file) => file,
+                Err(source) => return Err(LayerError::Parse { path, source }),
+            };
+            stack.text.push_str(&text);
+            next = file.below.clone();
+            stack.files.insert(0, (name, file));
         }
-        let node = parts.node;
-        let mut files = vec![(&self.node.path, self.node.mode, &node.program)];
-        files.push((&node.loader.path, self.node.loader_mode, &node.loader.file));
-        files.extend(
-            node.libraries
-                .iter()
-                .map(|library| (&library.path, self.node.library_mode, &library.file)),
-        );
-        for (path, mode, file) in files {
-            add(&mut tree, path, host_file(mode, file)?)?;
-        }
-        let texts = [
-            ("/etc/os-release", os_release(parts.recipe, &node.version)),
-            (BOOT_JSON, self.boot_spec(layer).to_json()),
-            (SOURCES_JSON, sources_json(parts.used)),
-        ];
-        for (path, text) in texts {
-            add(
-                &mut tree,
-                Path::new(path),
-                Entry::file(READABLE, text.into_bytes()),
-            )?;
-        }
-        Ok(tree)
+        Ok(stack)
     }
 
-    fn boot_spec(&self, layer: Layer) -> BootSpec {
-        let version = env!("CARGO_PKG_VERSION");
-        BootSpec {
-            banner: self
-                .banner
-                .replace("{version}", version)
-                .replace("{layer}", layer.as_str()),
-            program: self.program.clone(),
-            env: self.env.clone(),
-            stop_grace: DEFAULT_STOP_GRACE,
-        }
+    /// The system programs, in the order in which [`Parts`] wants them.
+    pub fn programs(&self) -> impl Iterator<Item = &ProgramItem> {
+        self.files.iter().flat_map(|(_, file)| &file.program_file)
     }
-}
 
-/// os-release(5).
-fn os_release(recipe: &Recipe, node_version: &str) -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    let flavor = recipe.flavor.as_str();
-    format!(
-        "NAME=NodeOS\nID=nodeos\nPRETTY_NAME=\"NodeOS {version}\"\nVERSION=\"{version}\"\nVERSION_ID={version}\n\
-         VARIANT_ID={flavor}\nNODEOS_LAYER={layer}\nNODEJS_VERSION={node_version}\n",
-        layer = recipe.layer,
-    )
-}
-
-/// The list of inputs, as it stands in the image and beside it.
-pub(crate) fn sources_json(used: &[UsedInput]) -> String {
-    let mut text = serde_json::to_string_pretty(used).expect("inputs have string keys only");
-    text.push('\n');
-    text
+    /// The folder of homes of the uppermost layer that has one.
+    pub fn users_folder(&self) -> Option<PathBuf> {
+        let with_users = |(_, file): &&(String, LayerFile)| file.users.is_some();
+        let (name, _) = self.files.iter().rev().find(with_users)?;
+        Some(self.folder.join(name).join("users"))
+    }
 }

@@ -21,9 +21,11 @@ pub use needed::ReadElfError;
 pub use unpack::UnpackError;
 
 /// Raised when the way of making it changes.
-const BUILD_VERSION: &str = "1";
+const BUILD_VERSION: &str = "2";
 /// The program, in the folder of the cache.
 const PROGRAM: &str = "node";
+/// npm's folder, in the folder of the cache.
+const NPM: &str = "npm";
 
 /// Node.js and what it needs.
 #[derive(Debug, Clone)]
@@ -34,6 +36,8 @@ pub struct Node {
     pub loader: Library,
     /// The shared libraries, each with the path at which the loader finds it.
     pub libraries: Vec<Library>,
+    /// The folder of npm, where the package brings it.
+    pub npm: Option<PathBuf>,
     /// `24.19.0`.
     pub version: String,
     /// What it was made from.
@@ -157,6 +161,11 @@ pub fn prepare(
         unpack::unpack(&program, &scratch)?;
         unpack::unpack(&runtime, &scratch)?;
         let (loader, libraries) = collect(ctx, &scratch, dir)?;
+        let (npm, kept) = (scratch.join(NPM), dir.join(NPM));
+        if npm.exists() {
+            fs::rename(&npm, &kept)
+                .map_err(|source| PrepareNodeError::Write { path: kept, source })?;
+        }
         fs::remove_dir_all(&scratch).map_err(|source| PrepareNodeError::Write {
             path: scratch.clone(),
             source,
@@ -183,6 +192,7 @@ pub fn prepare(
     };
     Ok(Node {
         program: entry.dir.join(PROGRAM),
+        npm: Some(entry.dir.join(NPM)).filter(|npm| npm.exists()),
         loader: library(made.loader),
         libraries: made.libraries.into_iter().map(library).collect(),
         version: made.version,

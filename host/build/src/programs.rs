@@ -37,8 +37,8 @@ pub struct Program {
 /// Why a program could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildProgramError {
-    /// The sources could not be read.
-    #[error("cannot read the sources of {binary} in {}", .path.display())]
+    /// The sources, or the program itself, could not be read.
+    #[error("cannot read {} of {binary}", .path.display())]
     Read {
         binary: String,
         path: PathBuf,
@@ -54,6 +54,13 @@ pub enum BuildProgramError {
         binary: String,
         #[source]
         source: ToolError,
+    },
+    /// The program did not say what it can be called.
+    #[error("{} does not list its names", .path.display())]
+    List {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
     },
     /// The result could not be copied.
     #[error("cannot write {}", .path.display())]
@@ -142,10 +149,39 @@ pub fn build(ctx: &Context, package: &str, binary: &str) -> Result<Program, Buil
         .cache
         .get_or_make(ctx, Kind::Programs, &key, &label, make)
         .map_err(MakeEntryError::into_make)?;
-    Ok(Program {
-        path: entry.dir.join(binary),
-        key,
-    })
+    let path = entry.dir.join(binary);
+    // Of what it is, not of what it was made from: a change in one program's sources makes no other program another.
+    let key = KeyHasher::new("program contents")
+        .path(binary, &path)
+        .map_err(|source| BuildProgramError::Read {
+            binary: binary.to_owned(),
+            path: path.clone(),
+            source,
+        })?
+        .finish();
+    Ok(Program { path, key })
+}
+
+/// The names by which a program of many can be called, which it prints itself.
+///
+/// # Errors
+/// [`BuildProgramError::List`].
+pub fn names(program: &Program) -> Result<Vec<String>, BuildProgramError> {
+    let list_error = |source| BuildProgramError::List {
+        path: program.path.clone(),
+        source,
+    };
+    let output = Command::new(&program.path)
+        .arg("--list")
+        .env_clear()
+        .output()
+        .map_err(list_error)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(list_error(io::Error::other(said)));
+    }
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(text.lines().map(str::to_owned).collect())
 }
 
 fn key(

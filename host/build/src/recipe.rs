@@ -55,6 +55,8 @@ choice! {
     Layer, "layer" {
         /// Kernel, init and Node.js: boots to the REPL.
         Barebones = "barebones",
+        /// The users partition, a session for each user, login, shell and services.
+        Usersfs = "usersfs",
     }
 }
 
@@ -125,7 +127,7 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// What a plain `nodeos start` boots.
+    /// The smallest machine: a prompt.
     pub const BAREBONES: Recipe = Recipe {
         layer: Layer::Barebones,
         flavor: Flavor::Mainframe,
@@ -134,6 +136,16 @@ impl Recipe {
         format: Format::Qemu,
         root: RootKind::Pmem,
     };
+}
+
+impl Layer {
+    /// Whether there is a users partition, and sessions on it.
+    pub fn has_users(self) -> bool {
+        match self {
+            Layer::Barebones => false,
+            Layer::Usersfs => true,
+        }
+    }
 }
 
 impl Flavor {

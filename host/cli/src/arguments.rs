@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use nodeos_build::assemble::{Renewal, UsersOrder};
 use nodeos_build::recipe::{Arch, Flavor, Format, Layer, Libc, Recipe, RootKind};
 
 use crate::commands::{build, cache, doctor, start};
+use crate::users_size;
 
 /// Build an operating system that is a Linux kernel and Node.js, and boot it
 ///
@@ -54,7 +56,7 @@ pub enum Verb {
 #[command(next_help_heading = "What to build")]
 pub struct Selection {
     /// How much of the system: each layer boots on its own
-    #[arg(long, value_name = "LAYER", default_value = "barebones", value_parser = one_of(Layer::ALL, Layer::as_str))]
+    #[arg(long, value_name = "LAYER", default_value = "usersfs", value_parser = one_of(Layer::ALL, Layer::as_str))]
     pub layer: Layer,
     /// Who sits in front of it: a mainframe has a serial console, a workstation a screen and a keyboard
     ///
@@ -77,12 +79,39 @@ pub struct Selection {
     /// QEMU has no virtio-pmem.
     #[arg(long, value_name = "ROOT", value_parser = one_of(RootKind::ALL, RootKind::as_str))]
     pub root: Option<RootKind>,
+    /// Make the users partition of the homes in this folder, instead of the ones that come with NodeOS
+    ///
+    /// A folder in it is a user. A file owners.json may say whose: {"ada": {"uid": 1000, "gid": 1000}}; otherwise they are
+    /// counted from 1000 on.
+    #[arg(long, value_name = "DIR")]
+    pub users: Option<PathBuf>,
+    /// Make the users partition this large: 512M, 8G, or a number of MiB
+    ///
+    /// What is not used takes no space on this host.
+    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = users_size::parse)]
+    pub users_size: u64,
+    /// Make a new users partition, also where a machine has written to the one that is there: its files are lost
+    #[arg(long)]
+    pub fresh: bool,
     /// Put what is built below this folder, as ARCH/FLAVOR/FORMAT
     #[arg(long, value_name = "DIR", default_value = "out")]
     pub out: PathBuf,
 }
 
 impl Selection {
+    /// What the users partition is to be.
+    pub fn users_order(&self) -> UsersOrder {
+        UsersOrder {
+            folder: self.users.clone(),
+            size: self.users_size,
+            renewal: if self.fresh {
+                Renewal::Fresh
+            } else {
+                Renewal::Keep
+            },
+        }
+    }
+
     /// The recipe, with defaults for what depends on the verb and on this host.
     pub fn recipe(&self, flavor: Flavor, root: RootKind) -> Recipe {
         Recipe {

@@ -14,11 +14,11 @@ pub struct Observed {
     pub init_host: Duration,
     /// The guest's clock at that mark.
     pub init_guest: Duration,
-    /// When init's mark before starting Node.js reached the host.
+    /// When init's mark before starting its program reached the host.
     pub program_host: Duration,
     /// The guest's clock at that mark.
     pub program_guest: Duration,
-    /// When the prompt reached the host.
+    /// When what it asks reached the host.
     pub prompt_host: Duration,
 }
 
@@ -29,15 +29,50 @@ pub struct Parts {
     pub firmware_seconds: f64,
     /// From the kernel's first instruction to init's.
     pub kernel_seconds: f64,
-    /// Init, until it starts Node.js.
+    /// Init, until it starts its program.
     pub init_seconds: f64,
-    /// Node.js, until its prompt stands on the console.
-    pub node_seconds: f64,
+    /// What init starts, until it asks somebody something.
+    pub program_seconds: f64,
+    #[serde(skip)]
+    pub goal: Goal,
+}
+
+/// What a machine does when it is up: it asks for an expression, or who is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    NodePrompt,
+    Login,
+}
+
+impl Goal {
+    /// What then stands on the console.
+    pub fn text(self) -> &'static str {
+        match self {
+            Goal::NodePrompt => "> ",
+            Goal::Login => "username: ",
+        }
+    }
+
+    /// What it is called where it does not come.
+    pub fn name(self) -> &'static str {
+        match self {
+            Goal::NodePrompt => "the prompt of Node.js",
+            Goal::Login => "the question for a name",
+        }
+    }
+
+    /// What takes the time until then.
+    fn part(self) -> &'static str {
+        match self {
+            Goal::NodePrompt => "Node.js",
+            Goal::Login => "sessions and login",
+        }
+    }
 }
 
 impl Observed {
     /// Splits the time up. Two clocks are involved, so a part that would come out negative is nothing.
-    pub fn parts(&self) -> Parts {
+    pub fn parts(&self, goal: Goal) -> Parts {
         Parts {
             firmware_seconds: self.init_host.saturating_sub(self.init_guest).as_secs_f64(),
             kernel_seconds: self.init_guest.as_secs_f64(),
@@ -45,10 +80,11 @@ impl Observed {
                 .program_guest
                 .saturating_sub(self.init_guest)
                 .as_secs_f64(),
-            node_seconds: self
+            program_seconds: self
                 .prompt_host
                 .saturating_sub(self.program_host)
                 .as_secs_f64(),
+            goal,
         }
     }
 }
@@ -60,7 +96,7 @@ impl Parts {
             ("firmware and loader", self.firmware_seconds),
             ("kernel", self.kernel_seconds),
             ("init", self.init_seconds),
-            ("Node.js", self.node_seconds),
+            (self.goal.part(), self.program_seconds),
         ]
     }
 
@@ -95,7 +131,7 @@ mod tests {
     fn the_parts_are_differences_on_one_clock_each() {
         let check = |millis: [u64; 5], expected: [u64; 4]| {
             let parts = observed(millis)
-                .parts()
+                .parts(Goal::NodePrompt)
                 .named()
                 .map(|(_, seconds)| (seconds * 1000.0).round() as u64);
             assert_eq!(parts, expected, "{millis:?}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use nodeos_build::assemble::{self, Output};
+use nodeos_build::assemble::{self, Output, UsersOrder};
 use nodeos_build::cache::Cache;
 use nodeos_build::context::Context;
 use nodeos_build::recipe::Recipe;
@@ -59,9 +59,10 @@ pub fn build(
     context: &Context,
     interrupt: &Interrupt,
     recipe: &Recipe,
+    users: &UsersOrder,
     out: &Path,
 ) -> Result<Output, Failure> {
-    match assemble::build(context, recipe, out) {
+    match assemble::build(context, recipe, users, out) {
         // Without a signal it was a failure elsewhere that cancelled this part.
         Err(error) if error.is_cancelled() && interrupt.was_signalled() => {
             Err(InterruptedError.into())

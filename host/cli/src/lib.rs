@@ -19,6 +19,7 @@ pub mod output;
 pub mod plan;
 pub mod port;
 pub mod source;
+pub mod users_size;
 
 use std::ffi::OsString;
 

@@ -34,18 +34,7 @@ impl FromStr for Memory {
 
     /// Reads `256M`, `1G` or `512` (MiB), in either case.
     fn from_str(text: &str) -> Result<Memory, ParseMemoryError> {
-        let (digits, factor) = match text.char_indices().last() {
-            Some((at, 'M' | 'm')) => (&text[..at], 1),
-            Some((at, 'G' | 'g')) => (&text[..at], 1024),
-            _ => (text, 1),
-        };
-        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(ParseMemoryError::Form);
-        }
-        let given_mib = digits
-            .parse::<u64>()
-            .ok()
-            .and_then(|count| count.checked_mul(factor));
+        let given_mib = mib(text)?;
         match given_mib {
             Some(given_mib) if given_mib < u64::from(MINIMUM_MIB) => {
                 Err(ParseMemoryError::TooSmall { given_mib })
@@ -56,6 +45,22 @@ impl FromStr for Memory {
             _ => Err(ParseMemoryError::TooLarge),
         }
     }
+}
+
+/// What `256M`, `1G` or `512` is in MiB; none when it is more than can be counted.
+pub(crate) fn mib(text: &str) -> Result<Option<u64>, ParseMemoryError> {
+    let (digits, factor) = match text.char_indices().last() {
+        Some((at, 'M' | 'm')) => (&text[..at], 1),
+        Some((at, 'G' | 'g')) => (&text[..at], 1024),
+        _ => (text, 1),
+    };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(ParseMemoryError::Form);
+    }
+    Ok(digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|count| count.checked_mul(factor)))
 }
 
 impl fmt::Display for Memory {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use nodeos_build::recipe::{Flavor, RootKind};
+use nodeos_build::recipe::{Flavor, Layer, RootKind};
 use nodeos_vm::machine::{PortForward, Root};
 use thiserror::Error;
 
@@ -130,6 +130,13 @@ pub fn ports(ports: &[PortForward]) -> Result<(), PlanError> {
         }
     }
     Ok(())
+}
+
+/// What a machine needs on which nobody counts: npm alone takes 100 MiB.
+pub fn default_memory(layer: Layer) -> Memory {
+    Memory {
+        mib: if layer.has_users() { 512 } else { 256 },
+    }
 }
 
 /// Refuses memory into which the archive and its contents do not fit, before the kernel runs out of it half way.

@@ -300,7 +300,7 @@ fn a_dry_run_prints_the_command_and_builds_nothing() {
         "-kernel out/x86_64/mainframe/qemu/kernel",
         "mem-path=out/x86_64/mainframe/qemu/system.img,size=0",
         "hostfwd=tcp:127.0.0.1:8080-:80",
-        " TERM=xterm-256color a b'",
+        " TERM=xterm-256color nodeos.users=LABEL=nodeos-users a b'",
     ] {
         assert!(line.contains(part), "{part:?} is not in {line}");
     }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accel;
+mod argv;
 pub mod channel;
 pub mod console;
 mod findings;

@@ -1,9 +1,10 @@
 //! [`Machine`]: everything that QEMU is told, as a value, and the command line that it becomes.
 
-use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 use crate::accel::Accel;
+use crate::argv::{Argv, join};
 use crate::process;
 use crate::tuning;
 
@@ -29,7 +30,9 @@ pub struct Machine {
     pub root: Root,
     /// Words for the kernel beyond those that the machine itself needs. They come last, so they win.
     pub append: Vec<String>,
-    /// With any, the machine has a network, whose address the kernel sets.
+    /// Disks beside the root, which the machine may write to: raw images, in the order of their names in it.
+    pub disks: Vec<PathBuf>,
+    pub network: Network,
     pub ports: Vec<PortForward>,
     pub console: ConsoleTo,
     pub screen: Screen,
@@ -57,6 +60,17 @@ pub enum Root {
     Initramfs { archive: PathBuf },
     /// The kernel and nothing else, which needs none: the probe of an accelerator.
     None,
+}
+
+/// The machine's network card, behind which is QEMU's user-mode network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// None, unless there are ports; then as [`Network::ByTheKernel`].
+    ForPorts,
+    /// The kernel gives it its address.
+    ByTheKernel,
+    /// The system itself will, when it runs.
+    ByTheSystem,
 }
 
 /// `--port HOST:GUEST`: TCP, from the host's loopback to the machine.
@@ -112,6 +126,8 @@ impl Machine {
             kernel,
             root,
             append: Vec::new(),
+            disks: Vec::new(),
+            network: Network::ForPorts,
             ports: Vec::new(),
             console: ConsoleTo::Pipes,
             screen: Screen::None,
@@ -144,6 +160,7 @@ impl Machine {
         self.console_devices(&mut argv);
         self.screen_devices(&mut argv);
         self.root_devices(&mut argv);
+        self.disk_devices(&mut argv);
         self.network_devices(&mut argv);
         self.channel_devices(&mut argv);
         if let Some(socket) = &self.qmp_socket {
@@ -154,8 +171,8 @@ impl Machine {
             argv.option("-initrd", archive);
         }
         argv.option("-append", self.command_line());
-        argv.words.extend(self.extra.iter().cloned());
-        argv.words
+        argv.words(&self.extra);
+        argv.finish()
     }
 
     /// The kernel's command line, as `-append` has it.
@@ -192,7 +209,7 @@ impl Machine {
                 .map(|(columns, rows)| format!("nodeos.console={columns}x{rows}"));
             words.extend(size);
         }
-        if !self.ports.is_empty() {
+        if self.network() == Some(Network::ByTheKernel) {
             words.push(NETWORK_WORD.to_owned());
         }
         words.extend(self.append.iter().cloned());
@@ -251,8 +268,25 @@ impl Machine {
         }
     }
 
+    fn disk_devices(&self, argv: &mut Argv) {
+        for (index, image) in self.disks.iter().enumerate() {
+            // What the machine gives free is given back to the host, and stays a hole of the image.
+            let begin = format!("if=none,id=disk{index},format=raw,discard=unmap,file=");
+            argv.option("-drive", join(&[&begin, ""], &[image]));
+            argv.option("-device", format!("virtio-blk-pci,drive=disk{index}"));
+        }
+    }
+
+    /// Who gives the network card its address, if there is one.
+    fn network(&self) -> Option<Network> {
+        match self.network {
+            Network::ForPorts => (!self.ports.is_empty()).then_some(Network::ByTheKernel),
+            network => Some(network),
+        }
+    }
+
     fn network_devices(&self, argv: &mut Argv) {
-        if self.ports.is_empty() {
+        if self.network().is_none() {
             return;
         }
         let forward =
@@ -279,47 +313,6 @@ impl Machine {
             );
         }
     }
-}
-
-/// A command line in the making.
-struct Argv {
-    words: Vec<OsString>,
-}
-
-impl Argv {
-    fn new(program: OsString) -> Argv {
-        Argv {
-            words: vec![program],
-        }
-    }
-
-    fn option(&mut self, name: &str, value: impl AsRef<OsStr>) {
-        self.words.push(name.into());
-        self.words.push(value.as_ref().to_owned());
-    }
-
-    fn flags(&mut self, flags: &[&str]) {
-        self.words.extend(flags.iter().map(OsString::from));
-    }
-}
-
-/// Paths between pieces of text. In QEMU's options a comma in a value is written twice (qemu(1)).
-fn join(texts: &[&str], paths: &[&Path]) -> OsString {
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    let mut bytes = Vec::new();
-    for (index, text) in texts.iter().enumerate() {
-        bytes.extend_from_slice(text.as_bytes());
-        for byte in paths
-            .get(index)
-            .map_or(&[][..], |path| path.as_os_str().as_bytes())
-        {
-            bytes.push(*byte);
-            if *byte == b',' {
-                bytes.push(b',');
-            }
-        }
-    }
-    OsString::from_vec(bytes)
 }
 
 #[cfg(test)]

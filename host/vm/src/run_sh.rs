@@ -98,6 +98,7 @@ fn beside_the_script(machine: &Machine) -> Machine {
     Machine {
         accel: Accel::Kvm,
         kernel: name(&machine.kernel),
+        disks: machine.disks.iter().map(|disk| name(disk)).collect(),
         root,
         console: ConsoleTo::Terminal,
         on_reboot: OnReboot::Restart,

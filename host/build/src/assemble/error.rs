@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use nodeos_image::ext4::WriteExt4Error;
+
 use crate::cache::{CacheError, free_space, human_bytes, is_disk_full};
 use crate::kernel::BuildKernelError;
 use crate::layer::LayerError;
@@ -33,6 +35,13 @@ pub enum BuildError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The users partition could not be written.
+    #[error("cannot make the image {}", .path.display())]
+    Users {
+        path: PathBuf,
+        #[source]
+        source: WriteExt4Error,
+    },
     /// The output folder could not be written.
     #[error("cannot write {}", .path.display())]
     Output {
@@ -58,6 +67,7 @@ impl BuildError {
                     human_bytes(free)
                 ))
             }
+            BuildError::Users { source, .. } => source.hint(),
             BuildError::Output { .. } => {
                 Some("give a folder that you can write with --out".to_owned())
             }

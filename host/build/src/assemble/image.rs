@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 use super::BuildError;
 use crate::cache::{Key, KeyHasher, Kind, MakeEntryError};
 use crate::context::Context;
-use crate::layer::{LayerFile, Parts, sources_json};
+use crate::layer::{Parts, Stack, sources_json};
 use crate::recipe::RootKind;
 
 /// Raised when the writers change what they write.
 const BUILD_VERSION: &str = "1";
 /// Every time in an image, seconds since 1970: the day of NodeOS's first release as an npm package, 2014-03-01.
-const MTIME: u32 = 1_393_632_000;
+pub(super) const MTIME: u32 = 1_393_632_000;
 /// The size of a huge page on x86-64: what a mapped image and the big files in it are aligned to, so that one entry
 /// of a page table maps two megabytes of Node.js.
 const HUGE_PAGE: u64 = 2 << 20;
@@ -47,12 +47,7 @@ pub(super) fn file_name(root: RootKind) -> &'static str {
 }
 
 /// The image: from the cache, else written.
-pub(super) fn make(
-    ctx: &Context,
-    layer: &LayerFile,
-    layer_text: &str,
-    parts: &Parts<'_>,
-) -> Result<Image, BuildError> {
+pub(super) fn make(ctx: &Context, stack: &Stack, parts: &Parts<'_>) -> Result<Image, BuildError> {
     let recipe = parts.recipe;
     let name = file_name(recipe.root);
     let mut hasher = KeyHasher::new("image")
@@ -60,11 +55,19 @@ pub(super) fn make(
         .text("release", env!("CARGO_PKG_VERSION"))
         .text("file", name)
         .text("flavor", recipe.flavor.as_str())
-        .text("layer", layer_text)
+        .text("layer", &stack.text)
         .text("node", parts.node.key.as_str())
         .text("sources", &sources_json(parts.used));
     for program in parts.programs {
         hasher = hasher.text("program", program.key.as_str());
+    }
+    if let Some(folder) = stack.users_folder() {
+        hasher = hasher
+            .path("users", &folder)
+            .map_err(|source| BuildError::Image {
+                path: folder.clone(),
+                source: source.into(),
+            })?;
     }
     let key = hasher.finish();
     let label = format!(
@@ -74,7 +77,7 @@ pub(super) fn make(
     let write = |dir: &Path| {
         let step = ctx.progress.begin(&format!("write {name}"), None);
         let path = dir.join(name);
-        let tree = layer.tree(parts).map_err(BuildError::Layer)?;
+        let tree = stack.tree(parts).map_err(BuildError::Layer)?;
         write_image(&tree, recipe.root, &key, &path).map_err(|source| BuildError::Image {
             path: path.clone(),
             source,
@@ -134,7 +137,7 @@ pub fn erofs_options(uuid: [u8; 16]) -> erofs::Options {
 }
 
 /// The same inputs give the same image, its UUID included.
-fn uuid(key: &Key) -> [u8; 16] {
+pub(super) fn uuid(key: &Key) -> [u8; 16] {
     let number = u128::from_str_radix(key.as_str(), 16).expect("a key is 32 hexadecimal digits");
     number.to_be_bytes()
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::image::{self, Image};
-use super::{BuildError, Output};
+use super::{BuildError, Output, UsersImage};
 use crate::fetch::UsedInput;
 use crate::kernel::Kernel;
 use crate::layer::sources_json;
@@ -14,6 +14,8 @@ use crate::recipe::{Recipe, RootKind};
 
 /// The memory of the machine that `run.sh` boots, in MiB, unless it is told otherwise.
 const RUN_MEMORY_MIB: u32 = 256;
+/// The same for a machine that people work on: npm alone takes 100.
+const RUN_MEMORY_WITH_USERS_MIB: u32 = 512;
 
 /// Where the parts of a build lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct OutputPaths {
     pub kernel: PathBuf,
     /// The system image or archive.
     pub system: PathBuf,
+    /// The users partition, of layers that have users.
+    pub users: PathBuf,
     /// The script that boots them.
     pub run_script: PathBuf,
     /// What all of it was made from.
@@ -39,6 +43,7 @@ pub fn output_paths(recipe: &Recipe, out: &Path) -> OutputPaths {
     OutputPaths {
         kernel: dir.join("kernel"),
         system: dir.join(image::file_name(recipe.root)),
+        users: dir.join("users.img"),
         run_script: dir.join("run.sh"),
         sources: dir.join("sources.json"),
         dir,
@@ -63,13 +68,18 @@ pub(super) fn publish(
     out: &Path,
     kernel: &Kernel,
     image: &Image,
+    users: Option<UsersImage>,
     inputs: Vec<UsedInput>,
 ) -> Result<Output, BuildError> {
     let paths = output_paths(recipe, out);
     link(&kernel.vmlinux, &paths.kernel)?;
     link(&image.path, &paths.system)?;
     write(&paths.sources, &sources_json(&inputs), 0o644)?;
-    write(&paths.run_script, &run_script(recipe, image), 0o755)?;
+    write(
+        &paths.run_script,
+        &run_script(recipe, image, users.as_ref()),
+        0o755,
+    )?;
     let target = paths
         .dir
         .strip_prefix(out)
@@ -89,13 +99,14 @@ pub(super) fn publish(
         system: paths.system,
         system_bytes: image.bytes,
         unpacked_bytes: image.unpacked_bytes,
+        users,
         run_script: paths.run_script,
         inputs,
     })
 }
 
-fn run_script(recipe: &Recipe, image: &Image) -> String {
-    use nodeos_vm::machine::{Machine, Root, Screen};
+fn run_script(recipe: &Recipe, image: &Image, users: Option<&UsersImage>) -> String {
+    use nodeos_vm::machine::{Machine, Network, Root, Screen};
     let file = PathBuf::from(image::file_name(recipe.root));
     let root = match recipe.root {
         RootKind::Pmem => Root::Pmem {
@@ -109,6 +120,12 @@ fn run_script(recipe: &Recipe, image: &Image) -> String {
     machine.memory_mib = RUN_MEMORY_MIB;
     if recipe.flavor == crate::recipe::Flavor::Workstation {
         machine.screen = Screen::Window;
+    }
+    if let Some(users) = users {
+        machine.disks = vec![users.path.clone()];
+        machine.append = vec![super::users_word()];
+        machine.network = Network::ByTheSystem;
+        machine.memory_mib = RUN_MEMORY_WITH_USERS_MIB;
     }
     nodeos_vm::run_sh::run_sh(&machine)
 }
@@ -134,7 +151,10 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), BuildError> {
 }
 
 /// Makes a file beside `path` and renames it over: nobody ever sees half of it.
-fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), BuildError> {
+pub(super) fn replace(
+    path: &Path,
+    make: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), BuildError> {
     let dir = path.parent().expect("an output file lies in a folder");
     let whole = || {
         let scratch = tempfile::Builder::new()

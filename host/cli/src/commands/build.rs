@@ -44,7 +44,9 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
         .selection
         .recipe(Flavor::Mainframe, RootKind::Pmem);
     let started = Instant::now();
-    let output = environment::build(&context, &interrupt, &recipe, &arguments.selection.out)?;
+    let selection = &arguments.selection;
+    let users = selection.users_order();
+    let output = environment::build(&context, &interrupt, &recipe, &users, &selection.out)?;
     if arguments.json {
         let time = started.elapsed();
         let mut made = entries(&context)?;
@@ -78,11 +80,16 @@ fn entries(context: &Context) -> Result<HashMap<String, String>, Failure> {
         .collect())
 }
 
-fn files(output: &Output) -> [(&Path, u64); 2] {
-    [
+fn files(output: &Output) -> Vec<(&Path, u64)> {
+    let system = [
         (output.kernel.as_path(), output.kernel_bytes),
         (output.system.as_path(), output.system_bytes),
-    ]
+    ];
+    let users = output.users.iter();
+    system
+        .into_iter()
+        .chain(users.map(|users| (users.path.as_path(), users.bytes)))
+        .collect()
 }
 
 fn as_text(output: &Output) -> String {
@@ -141,6 +148,7 @@ mod tests {
             system: file("system.img"),
             system_bytes: 121_634_816,
             unpacked_bytes: 115_000_000,
+            users: None,
             run_script: file("run.sh"),
             inputs: Vec::new(),
         }

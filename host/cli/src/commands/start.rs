@@ -8,11 +8,12 @@ use clap::Args;
 use nodeos_build::assemble;
 use nodeos_build::recipe::{Recipe, RootKind};
 use nodeos_spec::cmdline;
-use nodeos_vm::machine::{ConsoleTo, Machine, OnReboot, PortForward, Screen};
+use nodeos_vm::machine::{ConsoleTo, Machine, Network, OnReboot, PortForward, Screen};
 use serde_json::json;
 use thiserror::Error;
 
 use crate::arguments::{Global, Selection};
+use crate::chart::Goal;
 use crate::chart::draw::{Ink, draw};
 use crate::chart::measure::measure;
 use crate::exit::Exit;
@@ -34,7 +35,7 @@ pub struct Arguments {
     /// Print the command that would boot the machine, and do nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Boot once to the prompt, and show where the time went
+    /// Boot once until the machine asks something, and show where the time went
     #[arg(long, conflicts_with_all = ["dry_run", "display"])]
     pub chart: bool,
     /// Print the chart as JSON
@@ -51,8 +52,10 @@ pub struct Arguments {
 #[command(next_help_heading = "The machine")]
 pub struct MachineArguments {
     /// Give the machine this much memory: 256M, 1G, or a number of MiB
-    #[arg(long, value_name = "SIZE", default_value = "256M")]
-    pub memory: Memory,
+    ///
+    /// Without this flag it is 256M, or 512M for a layer with users.
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Memory>,
     /// Give the machine this many processors
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=255))]
     pub cpus: u32,
@@ -78,6 +81,7 @@ struct Files {
     kernel: PathBuf,
     system: PathBuf,
     system_bytes: u64,
+    users: Option<PathBuf>,
 }
 
 /// QEMU did not end as it does when a machine powers off.
@@ -144,10 +148,12 @@ fn build(
 ) -> Result<Files, Failure> {
     let interrupt = Interrupt::watch()?;
     let context = environment::context(global, streams, &interrupt.flag)?;
-    let output = environment::build(&context, &interrupt, recipe, &arguments.selection.out)?;
+    let selection = &arguments.selection;
+    let order = selection.users_order();
+    let output = environment::build(&context, &interrupt, recipe, &order, &selection.out)?;
     if recipe.root == RootKind::Initramfs {
         plan::initramfs_memory(
-            arguments.machine.memory,
+            memory(arguments, recipe),
             output.system_bytes,
             output.unpacked_bytes,
         )?;
@@ -159,7 +165,15 @@ fn build(
         kernel: output.kernel,
         system: output.system,
         system_bytes: output.system_bytes,
+        users: output.users.map(|users| users.path),
     })
+}
+
+fn memory(arguments: &Arguments, recipe: &Recipe) -> Memory {
+    arguments
+        .machine
+        .memory
+        .unwrap_or_else(|| plan::default_memory(recipe.layer))
 }
 
 /// Where the files will be, and what the system's size is if it is there.
@@ -176,6 +190,7 @@ fn planned(recipe: &Recipe, arguments: &Arguments, streams: &Streams) -> Files {
         kernel: paths.kernel,
         system: paths.system,
         system_bytes,
+        users: recipe.layer.has_users().then_some(paths.users),
     }
 }
 
@@ -187,16 +202,27 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
         .flat_map(|words| cmdline::words(words))
         .map(str::to_owned)
         .collect();
+    let mut extra = flags.qemu.clone();
+    if files.users.is_some() {
+        append.insert(0, assemble::users_word());
+    }
     if arguments.chart {
+        // What the machine writes goes into a file of QEMU's own: its plug is pulled in the end.
+        extra.push("-snapshot".into());
         append.push(cmdline::CHART.to_owned());
     }
     Machine {
         accel: host.accel,
-        memory_mib: flags.memory.mib,
+        memory_mib: memory(arguments, recipe).mib,
         cpus: flags.cpus,
         kernel: files.kernel,
         root: plan::machine_root(recipe.root, &files.system, files.system_bytes),
         append,
+        network: match files.users {
+            Some(_) => Network::ByTheSystem,
+            None => Network::ForPorts,
+        },
+        disks: files.users.into_iter().collect(),
         ports: flags.ports.clone(),
         console: if arguments.chart {
             ConsoleTo::Pipes
@@ -217,7 +243,7 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
         },
         term: host.term.clone(),
         console_size: host.console_size,
-        extra: flags.qemu.clone(),
+        extra,
     }
 }
 
@@ -247,7 +273,12 @@ fn boot(machine: &Machine, global: &Global, streams: &Streams) -> Result<(), Fai
 
 /// Boots once with a stop watch, and shows the parts.
 fn chart(arguments: &Arguments, machine: &Machine, streams: &mut Streams) -> Result<(), Failure> {
-    let parts = measure(machine)?.parts();
+    let goal = if machine.disks.is_empty() {
+        Goal::NodePrompt
+    } else {
+        Goal::Login
+    };
+    let parts = measure(machine, goal)?.parts(goal);
     if arguments.json {
         streams.print_json(&json!({ "parts": parts, "totalSeconds": parts.total_seconds(), "accelerator": machine.accel }))?;
         return Ok(());
