@@ -6,5 +6,6 @@
 
 pub mod boot;
 pub mod cli;
+pub mod people;
 pub mod screen;
 pub mod system;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use nodeos_build::assemble::{self, Output, image::erofs_options};
+use nodeos_build::assemble::{self, Output, UsersOrder, image::erofs_options};
 use nodeos_build::cache::Cache;
 use nodeos_build::context::Context;
 use nodeos_build::programs::{self, Program};
@@ -42,7 +42,12 @@ pub fn context() -> anyhow::Result<Context> {
 
 /// Builds `recipe` into the folder `out`.
 pub fn build(recipe: &Recipe, out: &Path) -> anyhow::Result<Output> {
-    Ok(assemble::build(&context()?, recipe, out)?)
+    Ok(assemble::build(
+        &context()?,
+        recipe,
+        &UsersOrder::default(),
+        out,
+    )?)
 }
 
 /// The machine that boots what was built.
@@ -74,7 +79,7 @@ pub fn tree_with_scenarios() -> anyhow::Result<Tree> {
 }
 
 /// The static program of the scenarios.
-fn scenario() -> anyhow::Result<Program> {
+pub fn scenario() -> anyhow::Result<Program> {
     programs::build(&context()?, "nodeos-guest", "scenario").context("cannot build the scenarios")
 }
 

@@ -3,6 +3,7 @@
 use nodeos_build::assemble;
 use nodeos_build::recipe::{Libc, Recipe, RootKind};
 use nodeos_image::tree::{Entry, Kind, Tree};
+use nodeos_tests::people::USERSFS;
 use nodeos_tests::system::{self, BAREBONES};
 
 /// One line an entry: mode, owner, path, and where a link leads.
@@ -90,11 +91,10 @@ fn glibc_brings_its_loader_and_the_libraries_that_nodejs_names() {
 
 #[test]
 fn an_initramfs_has_its_console_and_nothing_has_privileges_of_its_own() {
-    for root in RootKind::ALL {
-        let recipe = Recipe {
-            root: *root,
-            ..BAREBONES
-        };
+    let recipes = RootKind::ALL
+        .iter()
+        .flat_map(|&root| [BAREBONES, USERSFS].map(|recipe| Recipe { root, ..recipe }));
+    for recipe in recipes {
         let tree = assemble::tree(&system::context().unwrap(), &recipe).unwrap();
         let devices: Vec<_> = tree
             .iter()
@@ -106,7 +106,7 @@ fn an_initramfs_has_its_console_and_nothing_has_privileges_of_its_own() {
             })
             .map(|(path, _)| path.display().to_string())
             .collect();
-        let expected: &[&str] = if *root == RootKind::Initramfs {
+        let expected: &[&str] = if recipe.root == RootKind::Initramfs {
             &["/dev/console"]
         } else {
             &[]

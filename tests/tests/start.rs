@@ -11,8 +11,7 @@ fn start(scratch: &Scratch) -> Command {
     let mut command = Command::new(cli::nodeos());
     command.env("NODEOS_SOURCE", nodeos_tests::system::source());
     command
-        .arg("start")
-        .arg("--out")
+        .args(["start", "--layer", "barebones", "--out"])
         .arg(scratch.dir.join("out"));
     command
 }
@@ -69,7 +68,7 @@ fn a_chart_names_the_parts_of_a_boot_as_json() {
         "firmware_seconds",
         "kernel_seconds",
         "init_seconds",
-        "node_seconds",
+        "program_seconds",
     ] {
         assert!(
             parts[part].as_f64().is_some_and(|seconds| seconds >= 0.0),

@@ -22,6 +22,13 @@ struct Open {
     failed: u64,
 }
 
+/// What a test program says at its end.
+struct Sum {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
 impl Counts {
     /// Takes one line of output into account. Lines that say nothing about tests change nothing.
     pub fn read(&mut self, line: &str) {
@@ -31,9 +38,18 @@ impl Counts {
                 passed: 0,
                 failed: 0,
             });
-        } else if let Some((passed, failed)) = summed_up(line) {
-            // What it had open within itself was the same tests in processes of their own.
-            self.open.pop();
+        } else if let Some(Sum {
+            passed,
+            failed,
+            ignored,
+        }) = summed_up(line)
+        {
+            let all = passed + failed + ignored;
+            let its_own = self.open.iter().rposition(|open| open.announced == all);
+            // What it had open within itself was the same tests in processes of their own, some of which became something
+            // else and never summed up.
+            self.open
+                .truncate(its_own.unwrap_or(self.open.len().saturating_sub(1)));
             self.add(passed, failed);
         }
     }
@@ -81,12 +97,17 @@ fn announced(line: &str) -> Option<u64> {
 }
 
 /// `test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s`
-fn summed_up(line: &str) -> Option<(u64, u64)> {
+fn summed_up(line: &str) -> Option<Sum> {
     let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
     let mut parts = counts.split("; ");
     let passed = parts.next()?.strip_suffix(" passed")?.parse().ok()?;
     let failed = parts.next()?.strip_suffix(" failed")?.parse().ok()?;
-    Some((passed, failed))
+    let ignored = parts.next()?.strip_suffix(" ignored")?.parse().ok()?;
+    Some(Sum {
+        passed,
+        failed,
+        ignored,
+    })
 }
 
 #[cfg(test)]
@@ -128,6 +149,15 @@ mod tests {
              test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.00s\nok\n\
              test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
             "4 passed, 0 failed",
+        );
+    }
+
+    #[test]
+    fn a_test_that_becomes_another_program_counts_once() {
+        check(
+            "running 2 tests\ntest a ... \nrunning 1 test\ntest role ... \nok\ntest b ... ok\n\
+             test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "2 passed, 0 failed",
         );
     }
 

@@ -49,7 +49,7 @@ pub fn check(arguments: &Arguments, counts: &mut Counts) -> anyhow::Result<Outco
     let mut test = for_target(&["test", "--lib", "--test", "*", "--no-fail-fast"], target);
     for package in project::packages()?
         .iter()
-        .filter(|package| package.is_of_the_target())
+        .filter(|package| package.is_tested_in_a_machine())
     {
         test.args(["--package", &package.name]);
     }

@@ -62,6 +62,16 @@ impl Package {
     pub fn is_of_the_target(&self) -> bool {
         self.folder.starts_with("os")
     }
+
+    /// Whether its tests change the system that they run on. What a shell or a utility does is the same everywhere, and
+    /// their tests need the others.
+    pub fn is_tested_in_a_machine(&self) -> bool {
+        let anywhere = ["os/shell", "os/utilities"];
+        self.is_of_the_target()
+            && !anywhere
+                .iter()
+                .any(|folder| self.folder.starts_with(folder))
+    }
 }
 
 /// The crates of the workspace.

@@ -93,7 +93,7 @@ fn host_tests(counts: &mut Counts) -> anyhow::Result<Outcome> {
     ]);
     for package in project::packages()?
         .iter()
-        .filter(|package| package.is_of_the_target())
+        .filter(|package| package.is_tested_in_a_machine())
     {
         command.args(["--exclude", &package.name]);
     }

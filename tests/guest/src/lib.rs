@@ -5,10 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod escape;
 pub mod order;
 pub mod port;
 pub mod program;
 pub mod scenario;
+pub mod spy;
 
 use std::fs;
 use std::io;

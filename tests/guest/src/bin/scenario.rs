@@ -5,11 +5,14 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use nodeos_guest::scenario;
+use nodeos_guest::{escape, scenario, spy};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut out = io::stdout();
+    let is_init = std::env::args_os()
+        .next()
+        .is_some_and(|name| name == "/sbin/init");
     let done = match arguments
         .iter()
         .map(String::as_str)
@@ -20,6 +23,11 @@ fn main() -> ExitCode {
         ["orphan-maker"] => scenario::make_orphan(),
         ["orphan"] => Ok(()),
         ["mount", path] => scenario::mount(path, &mut out),
+        ["watch"] => spy::watch(&["palmtree", "logon", "network"], &mut out),
+        // The kernel's own words for PID 1 are no scenario.
+        _ if is_init => Err(spy::become_boot()),
+        ["escape"] => escape::all(&mut out),
+        ["ids"] => escape::ids(&mut out),
         ["status"] => scenario::status(&mut out),
         _ => Err(io::Error::other(format!(
             "there is no scenario {arguments:?}"
