@@ -13,6 +13,6 @@ start:
 # Run every check and every test. Two kernels are built when they are not in the cache yet.
 test:
 	@echo "Runs every check and every test. The first time takes 30 to 60 minutes on two processors, most of it for"
-	@echo "two Linux kernels; after that, a few minutes."
+	@echo "two Linux kernels and the utilities; after that, less than half an hour."
 	@bin/install-dependencies --test
 	@cargo xtask test
