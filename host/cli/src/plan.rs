@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use nodeos_build::assemble::{Renewal, UsersOrder};
 use nodeos_build::recipe::{Flavor, Layer, RootKind};
 use nodeos_vm::machine::{PortForward, Root};
 use thiserror::Error;
@@ -14,6 +15,8 @@ use crate::memory::{self, Memory};
 pub enum PlanError {
     #[error("a mainframe has no screen to display")]
     NoScreen,
+    #[error("the layer {layer} has no users partition")]
+    NoUsers { layer: Layer },
     #[error("port {host} of this host was given twice")]
     PortTwice { host: u16 },
     #[error("this QEMU has no virtio-pmem device, which --root pmem needs")]
@@ -33,6 +36,9 @@ impl PlanError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             PlanError::NoScreen => "leave --flavor away, or give --flavor workstation".to_owned(),
+            PlanError::NoUsers { .. } => {
+                "leave --users and --fresh away, or give --layer usersfs".to_owned()
+            }
             PlanError::PortTwice { .. } => {
                 "give each --port another number before the colon".to_owned()
             }
@@ -50,7 +56,10 @@ impl PlanError {
 
     /// True where the command line contradicts itself, whatever the host has.
     pub fn is_usage(&self) -> bool {
-        matches!(self, PlanError::NoScreen | PlanError::PortTwice { .. })
+        matches!(
+            self,
+            PlanError::NoScreen | PlanError::NoUsers { .. } | PlanError::PortTwice { .. }
+        )
     }
 }
 
@@ -128,6 +137,15 @@ pub fn ports(ports: &[PortForward]) -> Result<(), PlanError> {
         {
             return Err(PlanError::PortTwice { host: port.host });
         }
+    }
+    Ok(())
+}
+
+/// Refuses what is said about the users partition of a layer without one.
+pub fn users(layer: Layer, order: &UsersOrder) -> Result<(), PlanError> {
+    let is_asked_for = order.folder.is_some() || order.renewal == Renewal::Fresh;
+    if is_asked_for && !layer.has_users() {
+        return Err(PlanError::NoUsers { layer });
     }
     Ok(())
 }
@@ -235,6 +253,26 @@ mod tests {
             error.hint().unwrap(),
             "leave --root away, or give --root disk"
         );
+    }
+
+    #[test]
+    fn a_layer_without_users_takes_no_word_about_them() {
+        let fresh = UsersOrder {
+            renewal: Renewal::Fresh,
+            ..UsersOrder::default()
+        };
+        assert_eq!(users(Layer::Usersfs, &fresh), Ok(()));
+        assert_eq!(users(Layer::Barebones, &UsersOrder::default()), Ok(()));
+        let error = users(Layer::Barebones, &fresh).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the layer barebones has no users partition"
+        );
+        assert_eq!(
+            error.hint().unwrap(),
+            "leave --users and --fresh away, or give --layer usersfs"
+        );
+        assert!(error.is_usage());
     }
 
     #[test]

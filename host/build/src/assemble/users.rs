@@ -76,12 +76,10 @@ pub(super) fn provide(
     order: &UsersOrder,
     out: &Path,
 ) -> Result<Option<UsersImage>, BuildError> {
-    let Some(folder) = order.folder.clone().or_else(|| stack.users_folder()) else {
+    let Some(own) = stack.users_folder() else {
         return Ok(None);
     };
-    if stack.users_folder().is_none() {
-        return Ok(None);
-    }
+    let folder = order.folder.clone().unwrap_or(own);
     let path = output_paths(recipe, out).users;
     let image_error = |source: Box<dyn std::error::Error + Send + Sync>| BuildError::Image {
         path: path.clone(),

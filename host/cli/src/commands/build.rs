@@ -17,6 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::output::errors::Failure;
 use crate::output::streams::Streams;
 use crate::output::{size, table};
+use crate::plan;
 
 /// Build the operating system
 ///
@@ -33,6 +34,9 @@ pub struct Arguments {
 
 /// Builds, and prints what came out.
 pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Result<(), Failure> {
+    let selection = &arguments.selection;
+    let users = selection.users_order();
+    plan::users(selection.layer, &users)?;
     let interrupt = Interrupt::watch()?;
     let context = environment::context(global, streams, &interrupt.flag)?;
     let before = if arguments.json {
@@ -44,8 +48,6 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
         .selection
         .recipe(Flavor::Mainframe, RootKind::Pmem);
     let started = Instant::now();
-    let selection = &arguments.selection;
-    let users = selection.users_order();
     let output = environment::build(&context, &interrupt, &recipe, &users, &selection.out)?;
     if arguments.json {
         let time = started.elapsed();

@@ -106,6 +106,10 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
     };
     let flavor = plan::flavor(arguments.selection.flavor, display)?;
     plan::ports(&flags.ports)?;
+    plan::users(
+        arguments.selection.layer,
+        &arguments.selection.users_order(),
+    )?;
     if !arguments.dry_run {
         check_ports(&flags.ports)?;
     }
