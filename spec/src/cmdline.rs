@@ -28,6 +28,9 @@ pub const USERS_FLAGS: &str = "nodeos.usersflags";
 /// `single`: administrator mode.
 pub const SINGLE: &str = "single";
 
+/// With this word administrator mode takes its commands from the host ([`crate::host`]) and not from a shell.
+pub const COMMANDS: &str = "nodeos.commands";
+
 /// The original's words for the users partition. They are the kernel's own for its root, and so have this meaning only
 /// where the kernel mounts no root: in an initramfs.
 pub const ROOT: &str = "root";

@@ -14,6 +14,7 @@ pub mod channel;
 pub mod cmdline;
 pub mod control;
 pub mod device;
+pub mod host;
 pub mod logon;
 pub mod network;
 pub mod program;

@@ -61,19 +61,33 @@ pub fn build(
 ) -> Result<Output, BuildError> {
     // Before the minutes of compilation, not after them.
     output::prepare(recipe, out)?;
-    let manifest = Manifest::load(&ctx.source).map_err(BuildError::Manifest)?;
-    let stack = Stack::load(&ctx.source, recipe.layer).map_err(BuildError::Layer)?;
-    let (kernel, node, programs) = parts(ctx, &manifest, recipe, &stack)?;
-    let used = used_inputs(&kernel, &node);
-    let parts = Parts {
-        recipe,
-        node: &node,
-        programs: &programs,
-        used: &used,
-    };
-    let image = image::make(ctx, &stack, &parts)?;
-    let users = users::provide(ctx, recipe, &stack, users, out)?;
-    output::publish(recipe, out, &kernel, &image, users, used)
+    let made = Made::of(ctx, recipe)?;
+    let image = image::make(ctx, &made.stack, &made.parts(recipe))?;
+    let users = users::provide(ctx, recipe, &made.stack, users, out)?;
+    output::publish(recipe, out, &made.kernel, &image, users, made.used)
+}
+
+/// A kernel and a system image in the cache, for a machine that nobody keeps.
+#[derive(Debug, Clone)]
+pub struct Bare {
+    pub kernel: PathBuf,
+    pub system: PathBuf,
+    /// The image's size in bytes.
+    pub system_bytes: u64,
+}
+
+/// As [`build`], without a users partition and without an output folder.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn build_bare(ctx: &Context, recipe: &Recipe) -> Result<Bare, BuildError> {
+    let made = Made::of(ctx, recipe)?;
+    let image = image::make(ctx, &made.stack, &made.parts(recipe))?;
+    Ok(Bare {
+        kernel: made.kernel.vmlinux,
+        system: image.path,
+        system_bytes: image.bytes,
+    })
 }
 
 /// The word of the kernel's command line that tells a machine where its users are.
@@ -86,18 +100,44 @@ pub fn users_word() -> String {
 /// # Errors
 /// [`BuildError`].
 pub fn tree(ctx: &Context, recipe: &Recipe) -> Result<Tree, BuildError> {
-    let manifest = Manifest::load(&ctx.source).map_err(BuildError::Manifest)?;
-    let stack = Stack::load(&ctx.source, recipe.layer).map_err(BuildError::Layer)?;
-    let (kernel, node, programs) = parts(ctx, &manifest, recipe, &stack)?;
-    let used = used_inputs(&kernel, &node);
-    stack
-        .tree(&Parts {
-            recipe,
-            node: &node,
-            programs: &programs,
-            used: &used,
-        })
+    let made = Made::of(ctx, recipe)?;
+    made.stack
+        .tree(&made.parts(recipe))
         .map_err(BuildError::Layer)
+}
+
+/// What an image is put together from.
+struct Made {
+    stack: Stack,
+    kernel: Kernel,
+    node: Node,
+    programs: Vec<Program>,
+    used: Vec<UsedInput>,
+}
+
+impl Made {
+    fn of(ctx: &Context, recipe: &Recipe) -> Result<Made, BuildError> {
+        let manifest = Manifest::load(&ctx.source).map_err(BuildError::Manifest)?;
+        let stack = Stack::load(&ctx.source, recipe.layer).map_err(BuildError::Layer)?;
+        let (kernel, node, programs) = parts(ctx, &manifest, recipe, &stack)?;
+        let used = used_inputs(&kernel, &node);
+        Ok(Made {
+            stack,
+            kernel,
+            node,
+            programs,
+            used,
+        })
+    }
+
+    fn parts<'a>(&'a self, recipe: &'a Recipe) -> Parts<'a> {
+        Parts {
+            recipe,
+            node: &self.node,
+            programs: &self.programs,
+            used: &self.used,
+        }
+    }
 }
 
 fn used_inputs(kernel: &Kernel, node: &Node) -> Vec<UsedInput> {

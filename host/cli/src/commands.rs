@@ -4,3 +4,4 @@ pub mod build;
 pub mod cache;
 pub mod doctor;
 pub mod start;
+pub mod user;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use nodeos_build::assemble::{self, Output, UsersOrder};
+use nodeos_build::assemble::{self, BuildError, Output, UsersOrder};
 use nodeos_build::cache::Cache;
 use nodeos_build::context::Context;
 use nodeos_build::recipe::Recipe;
@@ -62,12 +62,20 @@ pub fn build(
     users: &UsersOrder,
     out: &Path,
 ) -> Result<Output, Failure> {
-    match assemble::build(context, recipe, users, out) {
+    unless_stopped(interrupt, assemble::build(context, recipe, users, out))
+}
+
+/// What a build came to; that the user stopped it is the whole story then.
+pub fn unless_stopped<T>(
+    interrupt: &Interrupt,
+    built: Result<T, BuildError>,
+) -> Result<T, Failure> {
+    match built {
         // Without a signal it was a failure elsewhere that cancelled this part.
         Err(error) if error.is_cancelled() && interrupt.was_signalled() => {
             Err(InterruptedError.into())
         }
         Err(error) => Err(error.into()),
-        Ok(output) => Ok(output),
+        Ok(made) => Ok(made),
     }
 }

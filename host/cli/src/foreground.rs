@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nodeos_vm::terminal::Terminal;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::SigId;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use thiserror::Error;
 
 /// How long QEMU may take to end after SIGTERM. It needs milliseconds; a QEMU that hangs in the kernel needs SIGKILL.
@@ -50,7 +50,11 @@ pub struct Ended {
 /// Runs a command with our own standard streams and waits for its end.
 ///
 /// SIGTERM and SIGHUP end the child. SIGINT is left alone: what Ctrl-C means is the child's affair, which gets it too.
-pub fn run(command: &mut Command) -> Result<Ended, RunForegroundError> {
+/// `resized` is called when the terminal has another size (SIGWINCH).
+pub fn run(
+    command: &mut Command,
+    mut resized: impl FnMut(),
+) -> Result<Ended, RunForegroundError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let mut wakes = Wakes::watch().map_err(RunForegroundError::Signals)?;
     // Restored when dropped, also where we return early.
@@ -67,6 +71,9 @@ pub fn run(command: &mut Command) -> Result<Ended, RunForegroundError> {
             Ok(Some(status)) => break status,
             Ok(None) => {}
             Err(source) => return Err(RunForegroundError::Wait { program, source }),
+        }
+        if wakes.resized.swap(false, Ordering::Relaxed) {
+            resized();
         }
         let now = Instant::now();
         if kill_at.is_none() && wakes.end.load(Ordering::Relaxed) {
@@ -105,6 +112,7 @@ fn terminate(child: &Child) {
 struct Wakes {
     bytes: UnixStream,
     end: Arc<AtomicBool>,
+    resized: Arc<AtomicBool>,
     handlers: Vec<SigId>,
 }
 
@@ -113,16 +121,21 @@ impl Wakes {
         let (bytes, writer) = UnixStream::pair()?;
         let mut wakes = Wakes {
             bytes,
-            end: Arc::new(AtomicBool::new(false)),
+            end: Arc::default(),
+            resized: Arc::default(),
             handlers: Vec::new(),
         };
-        for signal in [SIGTERM, SIGHUP] {
-            // The flag comes first: handlers run in the order of registration, and the byte announces the flag.
-            wakes
-                .handlers
-                .push(signal_hook::flag::register(signal, Arc::clone(&wakes.end))?);
+        let flags = [
+            (SIGTERM, &wakes.end),
+            (SIGHUP, &wakes.end),
+            (SIGWINCH, &wakes.resized),
+        ];
+        // The flag comes first: handlers run in the order of registration, and the byte announces the flag.
+        for (signal, flag) in flags {
+            let handler = signal_hook::flag::register(signal, Arc::clone(flag))?;
+            wakes.handlers.push(handler);
         }
-        for signal in [SIGTERM, SIGHUP, SIGCHLD, SIGINT] {
+        for signal in [SIGTERM, SIGHUP, SIGWINCH, SIGCHLD, SIGINT] {
             wakes.handlers.push(signal_hook::low_level::pipe::register(
                 signal,
                 writer.try_clone()?,
@@ -161,12 +174,12 @@ mod tests {
 
     #[test]
     fn the_status_is_the_childs() {
-        let ended = run(&mut shell("exit 3")).unwrap();
+        let ended = run(&mut shell("exit 3"), || ()).unwrap();
         assert_eq!(
             (describe(ended.status).as_str(), ended.by_us),
             ("exit code 3", false)
         );
-        let ended = run(&mut shell("kill -KILL $$")).unwrap();
+        let ended = run(&mut shell("kill -KILL $$"), || ()).unwrap();
         assert_eq!(
             (describe(ended.status).as_str(), ended.by_us),
             ("SIGKILL", false)
@@ -175,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_program_that_does_not_exist_is_named() {
-        let error = run(&mut Command::new("/nowhere/qemu")).unwrap_err();
+        let error = run(&mut Command::new("/nowhere/qemu"), || ()).unwrap_err();
         assert_eq!(error.to_string(), "cannot start /nowhere/qemu");
     }
 }

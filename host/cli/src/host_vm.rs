@@ -59,17 +59,13 @@ impl HostVm {
         let pmem = if has_pmem { Pmem::Has } else { Pmem::HasNot };
         let note = (choice.accel == Accel::Tcg)
             .then(|| format!("emulating the processor: {}", choice.why));
-        // Rows and columns of nothing are what a serial line says that does not know its size.
-        let size = tcgetwinsize(io::stdin())
-            .ok()
-            .filter(|size| size.ws_col > 0 && size.ws_row > 0);
         Ok(HostVm {
             qemu,
             accel: choice.accel,
             pmem,
             note,
             term: std::env::var("TERM").ok().filter(|term| is_word(term)),
-            console_size: size.map(|size| (size.ws_col, size.ws_row)),
+            console_size: console_size(),
         })
     }
 }
@@ -83,6 +79,13 @@ impl HostVm {
             qemu_opens_windows: self.qemu.can_open_windows(),
         }
     }
+}
+
+/// Columns and rows of the terminal that we were called from. Of nothing is what a serial line says that does not know its
+/// size.
+pub fn console_size() -> Option<(u16, u16)> {
+    let size = tcgetwinsize(io::stdin()).ok()?;
+    (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
 }
 
 /// Finds out before anything is built or started whether a port is free, by listening on it for a moment.

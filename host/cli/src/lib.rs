@@ -4,7 +4,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod administrator;
 pub mod arguments;
+pub mod ca_bundle;
 pub mod chart;
 pub mod checks;
 pub mod commands;
@@ -47,6 +49,7 @@ fn dispatch(cli: &Cli, streams: &mut Streams) -> Result<(), Failure> {
         Verb::Build(arguments) => commands::build::run(arguments, &cli.global, streams),
         Verb::Start(arguments) => commands::start::run(arguments, &cli.global, streams),
         Verb::Doctor(arguments) => commands::doctor::run(arguments, streams),
+        Verb::User(arguments) => commands::user::run(arguments, &cli.global, streams),
         Verb::Cache(arguments) => commands::cache::run(arguments, streams),
     }
 }

@@ -1,7 +1,7 @@
 //! The host's end of a Unix socket on which QEMU listens: lines, each with a deadline. Channels and QMP stand on this.
 
 use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -60,6 +60,33 @@ impl Lines {
     /// [`ChannelError::Connect`].
     pub fn connect(socket: &Path, deadline: Duration) -> Result<Lines, ChannelError> {
         let stream = connect(socket, deadline).map_err(|source| ChannelError::Connect {
+            socket: socket.to_owned(),
+            source,
+        })?;
+        Ok(Lines {
+            socket: socket.to_owned(),
+            stream,
+            pending: Vec::new(),
+        })
+    }
+
+    /// Takes the connection of a QEMU that is told to connect.
+    ///
+    /// # Errors
+    /// [`ChannelError::Connect`], also when it has not within `deadline`.
+    pub(crate) fn accept(
+        listener: &UnixListener,
+        socket: &Path,
+        deadline: Duration,
+    ) -> Result<Lines, ChannelError> {
+        let wait = || {
+            let time = Timespec::try_from(deadline).ok();
+            match poll(&mut [PollFd::new(listener, PollFlags::IN)], time.as_ref())? {
+                0 => Err(io::ErrorKind::TimedOut.into()),
+                _ => listener.accept(),
+            }
+        };
+        let (stream, _) = wait().map_err(|source| ChannelError::Connect {
             socket: socket.to_owned(),
             source,
         })?;
@@ -193,8 +220,6 @@ fn connect(socket: &Path, deadline: Duration) -> io::Result<UnixStream> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixListener;
-
     use super::*;
 
     const SOON: Duration = Duration::from_secs(10);

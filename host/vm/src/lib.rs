@@ -8,6 +8,7 @@ pub mod accel;
 mod argv;
 pub mod channel;
 pub mod console;
+pub mod control;
 mod findings;
 pub mod keys;
 pub mod machine;

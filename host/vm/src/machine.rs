@@ -1,5 +1,7 @@
 //! [`Machine`]: everything that QEMU is told, as a value, and the command line that it becomes.
 
+mod devices;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -10,8 +12,6 @@ use crate::tuning;
 
 /// The memory of a machine unless it is told otherwise, in MiB.
 const DEFAULT_MEMORY_MIB: u32 = 256;
-/// Room in the address space for an image on virtio-pmem beside the memory itself. It costs nothing.
-const PMEM_ROOM_MIB: u64 = 4096;
 /// What the kernel is told of QEMU's user-mode network, whose addresses are always these (qemu(1), `-netdev user`): the
 /// machine's own address, the gateway, the netmask, the host name, which would be the address otherwise, no protocol to ask by, and the name
 /// server. To ask by DHCP would take the boot a pause for the same answer.
@@ -37,6 +37,8 @@ pub struct Machine {
     pub console: ConsoleTo,
     pub screen: Screen,
     pub channels: Vec<Channel>,
+    /// Files of the host that the machine can read, without a disk.
+    pub files: Vec<HostFile>,
     /// Where QEMU listens for QMP, its control protocol.
     pub qmp_socket: Option<PathBuf>,
     pub on_reboot: OnReboot,
@@ -108,12 +110,38 @@ pub enum OnReboot {
     Exit,
 }
 
-/// A virtio-serial port whose host end is a Unix socket on which QEMU listens.
+/// A virtio-serial port whose host end is a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channel {
     /// The port's name in the machine.
     pub name: String,
     pub socket: PathBuf,
+    /// What QEMU does with the socket.
+    pub qemu: SocketEnd,
+}
+
+/// Which end of a Unix socket somebody has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketEnd {
+    /// Whoever wants to talk connects, and may come and go.
+    Listens,
+    /// Somebody must be listening before QEMU starts: from its first moment on the machine is heard.
+    Connects,
+}
+
+/// A file that the machine's firmware configuration device passes on (docs/specs/fw_cfg.rst of QEMU).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostFile {
+    /// `opt/` and a name with a reversed domain in it: everything else is QEMU's own.
+    pub name: String,
+    pub path: PathBuf,
+}
+
+impl HostFile {
+    /// Where its contents are in the machine (Documentation/ABI/testing/sysfs-firmware-qemu_fw_cfg).
+    pub fn path_in_machine(&self) -> String {
+        format!("/sys/firmware/qemu_fw_cfg/by_name/{}/raw", self.name)
+    }
 }
 
 impl Machine {
@@ -132,6 +160,7 @@ impl Machine {
             console: ConsoleTo::Pipes,
             screen: Screen::None,
             channels: Vec::new(),
+            files: Vec::new(),
             qmp_socket: None,
             on_reboot: OnReboot::Exit,
             term: None,
@@ -157,12 +186,7 @@ impl Machine {
         // A kernel that panics tells QEMU, which ends with a failure: a broken system is not restarted for ever.
         argv.option("-device", "pvpanic-pci");
         argv.option("-action", "panic=exit-failure");
-        self.console_devices(&mut argv);
-        self.screen_devices(&mut argv);
-        self.root_devices(&mut argv);
-        self.disk_devices(&mut argv);
-        self.network_devices(&mut argv);
-        self.channel_devices(&mut argv);
+        devices::add(self, &mut argv);
         if let Some(socket) = &self.qmp_socket {
             argv.option("-qmp", join(&["unix:", ",server=on,wait=off"], &[socket]));
         }
@@ -173,6 +197,20 @@ impl Machine {
         argv.option("-append", self.command_line());
         argv.words(&self.extra);
         argv.finish()
+    }
+
+    /// The device that the disk at this place of [`Machine::disks`] is in the machine.
+    ///
+    /// # Panics
+    /// Where there are more than 25 disks: nobody has, and their names get a second letter then.
+    pub fn disk_device(&self, index: usize) -> String {
+        let before = usize::from(matches!(self.root, Root::Disk { .. }));
+        let letter = u8::try_from(index + before)
+            .ok()
+            .filter(|at| *at < 26)
+            .map(|at| char::from(b'a' + at))
+            .expect("a machine has a few disks");
+        format!("/dev/vd{letter}")
     }
 
     /// The kernel's command line, as `-append` has it.
@@ -216,101 +254,11 @@ impl Machine {
         words.join(" ")
     }
 
-    fn console_devices(&self, argv: &mut Argv) {
-        match self.console {
-            ConsoleTo::Terminal => {
-                argv.option("-chardev", "stdio,id=console,mux=on,signal=off");
-                argv.option("-serial", "chardev:console");
-                argv.option("-mon", "chardev=console,mode=readline");
-            }
-            ConsoleTo::Pipes => {
-                argv.option("-chardev", "stdio,id=console,signal=off");
-                argv.option("-serial", "chardev:console");
-            }
-        }
-    }
-
-    fn screen_devices(&self, argv: &mut Argv) {
-        match self.screen {
-            Screen::None => argv.option("-display", "none"),
-            Screen::Window => argv.option("-device", "VGA"),
-            Screen::Hidden => {
-                argv.option("-device", "VGA");
-                argv.option("-display", "none");
-            }
-        }
-    }
-
-    fn root_devices(&self, argv: &mut Argv) {
-        let memory = format!("{}M", self.memory_mib);
-        match &self.root {
-            Root::Pmem { image, size } => {
-                let room = u64::from(self.memory_mib) + PMEM_ROOM_MIB;
-                argv.option("-m", format!("{memory},slots=1,maxmem={room}M"));
-                let size = format!(",size={size},readonly=on");
-                let backend = join(
-                    &["memory-backend-file,id=system,share=on,mem-path=", &size],
-                    &[image],
-                );
-                argv.option("-object", backend);
-                argv.option("-device", "virtio-pmem-pci,memdev=system");
-            }
-            Root::Disk { image } => {
-                argv.option("-m", memory);
-                let drive = join(
-                    &["if=none,id=system,format=raw,readonly=on,file=", ""],
-                    &[image],
-                );
-                argv.option("-drive", drive);
-                argv.option("-device", "virtio-blk-pci,drive=system");
-            }
-            Root::Initramfs { .. } | Root::None => argv.option("-m", memory),
-        }
-    }
-
-    fn disk_devices(&self, argv: &mut Argv) {
-        for (index, image) in self.disks.iter().enumerate() {
-            // What the machine gives free is given back to the host, and stays a hole of the image.
-            let begin = format!("if=none,id=disk{index},format=raw,discard=unmap,file=");
-            argv.option("-drive", join(&[&begin, ""], &[image]));
-            argv.option("-device", format!("virtio-blk-pci,drive=disk{index}"));
-        }
-    }
-
     /// Who gives the network card its address, if there is one.
     fn network(&self) -> Option<Network> {
         match self.network {
             Network::ForPorts => (!self.ports.is_empty()).then_some(Network::ByTheKernel),
             network => Some(network),
-        }
-    }
-
-    fn network_devices(&self, argv: &mut Argv) {
-        if self.network().is_none() {
-            return;
-        }
-        let forward =
-            |port: &PortForward| format!(",hostfwd=tcp:127.0.0.1:{}-:{}", port.host, port.guest);
-        let forwards: String = self.ports.iter().map(forward).collect();
-        argv.option("-netdev", format!("user,id=network{forwards}"));
-        // The ROM is for booting from the network.
-        argv.option("-device", "virtio-net-pci,netdev=network,romfile=");
-    }
-
-    fn channel_devices(&self, argv: &mut Argv) {
-        if !self.channels.is_empty() {
-            argv.option("-device", "virtio-serial-pci");
-        }
-        for (index, channel) in self.channels.iter().enumerate() {
-            let begin = format!("socket,id=channel{index},server=on,wait=off,path=");
-            argv.option("-chardev", join(&[&begin, ""], &[&channel.socket]));
-            argv.option(
-                "-device",
-                format!(
-                    "virtserialport,chardev=channel{index},name={}",
-                    channel.name
-                ),
-            );
         }
     }
 }
@@ -396,6 +344,7 @@ mod tests {
         machine.channels = vec![Channel {
             name: "org.x".to_owned(),
             socket: PathBuf::from("s"),
+            qemu: SocketEnd::Listens,
         }];
         let words = words(&machine);
         for part in [

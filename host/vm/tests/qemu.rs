@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nodeos_vm::channel::Lines;
 use nodeos_vm::console::ExpectError;
-use nodeos_vm::machine::{Channel, Machine, OnReboot, PortForward, Root, Screen};
+use nodeos_vm::machine::{Channel, Machine, OnReboot, PortForward, Root, Screen, SocketEnd};
 use nodeos_vm::probe::EXIT_DEVICE;
 use nodeos_vm::qmp::{Qmp, QmpError};
 use nodeos_vm::vm::{BootError, Vm};
@@ -184,6 +184,7 @@ fn a_channel_is_open_while_the_machine_runs() {
     bench.machine.channels = vec![Channel {
         name: "org.nodeos.test".to_owned(),
         socket: socket.clone(),
+        qemu: SocketEnd::Listens,
     }];
     let mut vm = bench.boot();
     let mut lines = Lines::connect(&socket, SOON).unwrap();

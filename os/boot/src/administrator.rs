@@ -1,9 +1,11 @@
 //! Administrator mode: root at the console, with every file on the machine and nobody else there.
 
+mod commands;
+
 use std::ffi::OsString;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use nodeos_sys::fork::fork;
 use nodeos_sys::{namespaces, signals};
@@ -23,9 +25,20 @@ const BANNER: &str = "
 
 ";
 
-/// Runs a shell until it ends; the machine stops then, as nothing is left on it.
-pub(crate) fn run(users: &[User], state: Users, log: &mut Log) -> ExitCode {
-    log.banner(BANNER);
+/// Who says what is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Orders {
+    /// Whoever sits at the console.
+    Shell,
+    /// The host.
+    Host,
+}
+
+/// Runs a shell, or the host's commands, until there are no more; the machine stops then, as nothing is left on it.
+pub(crate) fn run(users: &[User], state: Users, orders: Orders, log: &mut Log) -> ExitCode {
+    if orders == Orders::Shell {
+        log.banner(BANNER);
+    }
     if !users.iter().any(User::is_root) {
         log.say("there is no folder root on the users partition");
     }
@@ -54,7 +67,10 @@ pub(crate) fn run(users: &[User], state: Users, log: &mut Log) -> ExitCode {
                 nodeos_sys::error::OsError(errno)
             ));
         }
-        shell(log)
+        match orders {
+            Orders::Shell => shell(log),
+            Orders::Host => commands::serve(log),
+        }
     });
     let ended = shell.and_then(|pid| waitpid(Some(pid), WaitOptions::empty()));
     match ended {
@@ -78,21 +94,33 @@ fn shell(log: &mut Log) -> i32 {
         (paths::NODE, vec!["-e".into(), repl.into()]),
     ];
     for (path, args) in programs {
-        let error = std::process::Command::new(path)
-            .args(args)
-            .env_clear()
-            .envs([
-                ("HOME", "/home/root"),
-                ("USER", "root"),
-                ("LOGNAME", "root"),
-                ("SHELL", paths::SHELL),
-                ("PATH", paths::PATH),
-                ("LANG", "C.UTF-8"),
-            ])
-            .env("TERM", std::env::var_os("TERM").unwrap_or("linux".into()))
-            .current_dir("/home")
-            .exec();
+        let mut command = Command::new(path);
+        command.args(args);
+        environment(&mut command);
+        let error = command.exec();
         log.say(&format!("cannot start {path}: {error}"));
     }
     1
+}
+
+/// What root's programs begin with.
+fn environment(command: &mut Command) {
+    let inherited = ["TERM", paths::AUTHORITIES_VARIABLE];
+    let kept: Vec<(&str, OsString)> = inherited
+        .into_iter()
+        .filter_map(|name| std::env::var_os(name).map(|value| (name, value)))
+        .collect();
+    command
+        .env_clear()
+        .envs([
+            ("HOME", "/home/root"),
+            ("USER", "root"),
+            ("LOGNAME", "root"),
+            ("SHELL", paths::SHELL),
+            ("PATH", paths::PATH),
+            ("LANG", "C.UTF-8"),
+            ("TERM", "linux"),
+        ])
+        .envs(kept)
+        .current_dir("/home");
 }

@@ -10,6 +10,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use nodeos_spec::broker::{Power, Reply, Request};
+use nodeos_spec::host::HostMessage;
 use nodeos_sys::error::OsError;
 use nodeos_sys::signals::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,6 +19,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, Uid, WaitOptions, kill_process, wait};
 use thiserror::Error;
 
+use crate::host::{self, Heard, Host, Reading};
 use crate::log::Log;
 use crate::sessions::{Common, Session, State};
 use crate::socket::{self, Received};
@@ -42,6 +44,8 @@ pub(crate) struct Broker {
     logins: Vec<Login>,
     services: Vec<ServiceProcess>,
     failures: logon::Failures,
+    /// None where the host has nothing to say.
+    host: Option<Host>,
     next_client: u64,
     is_stopping: bool,
 }
@@ -73,6 +77,8 @@ enum Event {
     Client(u64),
     /// The check of a password that this client asked for has an answer.
     Checked(u64),
+    /// The host says something, or is gone.
+    Host,
 }
 
 impl Broker {
@@ -92,6 +98,7 @@ impl Broker {
             logins: Vec::new(),
             services: Vec::new(),
             failures: logon::Failures::default(),
+            host: Host::open(Reading::DoesNot),
             next_client: 0,
             is_stopping: false,
         }
@@ -107,6 +114,7 @@ impl Broker {
                     Event::Connect(session) => self.connect(session),
                     Event::Client(id) => self.hear(id),
                     Event::Checked(id) => self.checked(id),
+                    Event::Host => self.hear_host(),
                 }
             }
         }
@@ -154,6 +162,7 @@ impl Broker {
                 .iter()
                 .map(|check| (Event::Checked(check.client), check.answer.as_fd())),
         );
+        sources.extend(self.host.iter().map(|host| (Event::Host, host.as_fd())));
         let mut ready: Vec<PollFd<'_>> = sources
             .iter()
             .map(|(_, fd)| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
@@ -284,6 +293,23 @@ impl Broker {
             Received::Nonsense => self.fail(id, "the message is too long"),
             Received::Nothing => {}
             Received::End => self.forget(id),
+        }
+    }
+
+    /// A port without a host at its other end is always ready, so it is let go.
+    fn hear_host(&mut self) {
+        while let Some(host) = &mut self.host {
+            match host.hear() {
+                Heard::Message(HostMessage::ConsoleSize { columns, rows }) => {
+                    host::set_console_size(columns, rows);
+                }
+                // Only in administrator mode.
+                Heard::Message(HostMessage::Run { .. }) | Heard::Nothing => {}
+                Heard::End => self.host = None,
+            }
+            if !self.host.as_ref().is_some_and(Host::has_more) {
+                return;
+            }
         }
     }
 

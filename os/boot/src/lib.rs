@@ -8,6 +8,7 @@
 mod administrator;
 mod broker;
 mod cgroup;
+mod host;
 mod log;
 mod partition;
 mod paths;
@@ -35,6 +36,7 @@ PID 1 starts it on a machine with the layer initramfs or usersfs. It takes its o
   nodeos.usersfstype=TYPE    Its filesystem, where that cannot be seen
   nodeos.usersflags=OPTIONS  How it is mounted, as mount(8) has it after -o
   single                     Administrator mode: a shell of root's with all files, and no session
+  nodeos.commands            In administrator mode: the host's commands instead of the shell
 
 Options:
   --help  Show this

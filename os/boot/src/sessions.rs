@@ -20,6 +20,7 @@ use crate::session::filter::{Filter, FilterError};
 use crate::session::process::{self, Program, Running, StartProcessError, Streams};
 use crate::session::root::{Rights, View};
 use crate::socket::{self, ListenError};
+use crate::system::Authorities;
 use crate::users::User;
 
 /// Between two tries to start a session that does not stay: from the first to the longest pause.
@@ -39,6 +40,7 @@ pub(crate) struct Common {
     pub(crate) users: Users,
     /// Of processes without capabilities, made once.
     pub(crate) filter: Filter,
+    pub(crate) authorities: Authorities,
     /// `TERM` of whoever sits at the console.
     pub(crate) term: String,
     /// Where the output of those goes who have nowhere.
@@ -206,18 +208,23 @@ pub(crate) fn credentials(user: &User, capabilities: CapabilitySet, filter: Filt
 }
 
 /// What every process of a session begins with.
-pub(crate) fn environment(user: &User, term: &str, shell: &str) -> Vec<(String, String)> {
-    [
+pub(crate) fn environment(user: &User, common: &Common, shell: &str) -> Vec<(String, String)> {
+    let mut variables = [
         ("HOME", "/"),
         ("USER", user.name.as_str()),
         ("LOGNAME", user.name.as_str()),
         ("SHELL", shell),
         ("PATH", paths::PATH),
-        ("TERM", term),
+        ("TERM", common.term.as_str()),
         ("LANG", "C.UTF-8"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .to_vec()
+    .to_vec();
+    if common.authorities == Authorities::Added {
+        let path = format!("/run/system/{}", paths::AUTHORITIES_NAME);
+        variables.push((paths::AUTHORITIES_VARIABLE.to_owned(), path));
+    }
+    variables
 }
 
 pub(crate) fn as_os(
@@ -239,7 +246,7 @@ fn first_program(user: &User, common: &Common) -> Program {
         path: paths::PALMTREE.into(),
         name: None,
         args: Vec::new(),
-        env: as_os(environment(user, &common.term, paths::SHELL)),
+        env: as_os(environment(user, common, paths::SHELL)),
         dir: "/".into(),
         otherwise: None,
     }

@@ -13,7 +13,7 @@ use rustix::process::{getpid, set_child_subreaper};
 use rustix::thread::CapabilitySet;
 use thiserror::Error;
 
-use crate::administrator;
+use crate::administrator::{self, Orders};
 use crate::broker::{Broker, RunBrokerError};
 use crate::cgroup::{self, CgroupError};
 use crate::log::Log;
@@ -67,7 +67,7 @@ impl BootError {
     /// is not root for it, and the machine stops.
     pub(crate) fn rescue(&self, log: &mut Log) -> ExitCode {
         let line = std::fs::read_to_string(COMMAND_LINE).unwrap_or_default();
-        if !cmdline::has(&line, cmdline::SINGLE) {
+        if !cmdline::has(&line, cmdline::SINGLE) || cmdline::has(&line, cmdline::COMMANDS) {
             return ExitCode::FAILURE;
         }
         let script = format!("require('repl').start('NodeOS-boot-{}> ')", self.stage());
@@ -97,7 +97,12 @@ pub(crate) fn boot(log: &mut Log) -> Result<ExitCode, BootError> {
     let users = users::list(Path::new(paths::USERS), log).map_err(BootError::List)?;
     let facts = system::describe(&users, log).map_err(BootError::System)?;
     if cmdline::has(&line, cmdline::SINGLE) {
-        return Ok(administrator::run(&users, state, log));
+        let orders = if cmdline::has(&line, cmdline::COMMANDS) {
+            Orders::Host
+        } else {
+            Orders::Shell
+        };
+        return Ok(administrator::run(&users, state, orders, log));
     }
     if users.is_empty() {
         return Err(BootError::NobodyThere);
@@ -109,6 +114,7 @@ pub(crate) fn boot(log: &mut Log) -> Result<ExitCode, BootError> {
         spec: facts.session_spec,
         users: state,
         filter: Filter::for_capabilities(CapabilitySet::empty()).map_err(BootError::Filter)?,
+        authorities: facts.authorities,
         term: std::env::var("TERM").unwrap_or_else(|_| "linux".to_owned()),
         null: system::null().map_err(BootError::Null)?,
     };

@@ -33,6 +33,16 @@ pub(crate) struct Facts {
     pub(crate) hostname: String,
     pub(crate) total_memory: u64,
     pub(crate) session_spec: SessionSpec,
+    pub(crate) authorities: Authorities,
+}
+
+/// Whether certificates of authorities came with the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Authorities {
+    /// Those that Node.js brings, and no others.
+    OfNode,
+    /// Some more, in /run/system.
+    Added,
 }
 
 #[derive(Debug, Error)]
@@ -103,12 +113,32 @@ pub(crate) fn describe(users: &[User], log: &mut Log) -> Result<Facts, PrepareSy
     for (name, text) in files {
         write(&Path::new(paths::SYSTEM).join(name), &text)?;
     }
+    let authorities = authorities(log)?;
     let meminfo = fs::read_to_string(MEMORY).unwrap_or_default();
     Ok(Facts {
         hostname,
         total_memory: cgroup::total_memory(&meminfo).ok_or(PrepareSystemError::Memory)?,
+        authorities,
         session_spec: setting(root, session::PATH, log, SessionSpec::parse).unwrap_or_default(),
     })
+}
+
+/// Sessions cannot read the host's file where it is, so they get a copy.
+fn authorities(log: &mut Log) -> Result<Authorities, PrepareSystemError> {
+    let Some(path) = std::env::var_os(paths::AUTHORITIES_VARIABLE) else {
+        return Ok(Authorities::OfNode);
+    };
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            write(&Path::new(paths::SYSTEM).join(paths::AUTHORITIES_NAME), &text)?;
+            Ok(Authorities::Added)
+        }
+        Err(error) => {
+            let name = paths::AUTHORITIES_VARIABLE;
+            log.say(&format!("{name}: cannot read {}: {error}", path.display()));
+            Ok(Authorities::OfNode)
+        }
+    }
 }
 
 /// Where nothing that is written arrives.

@@ -6,7 +6,7 @@ mod units;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -135,8 +135,12 @@ impl<'a> Supervisor<'a> {
         self.write(&self.paths.journal(), journal::line(sentence).as_bytes());
     }
 
-    /// Writes to a log, and tells those who follow it.
+    /// Writes to a log, and tells those who follow it. What root's own program says is the machine's business, so that goes
+    /// to the console, too, which is standard error in root's session.
     fn write(&mut self, log: &Path, bytes: &[u8]) {
+        if self.uid.is_root() && log == self.paths.log_of("init") {
+            let _ = io::stderr().write_all(bytes);
+        }
         self.logs.append(log, bytes);
         self.clients.tell(log, bytes);
     }

@@ -12,7 +12,7 @@ use nodeos_image::tree::Tree;
 use nodeos_spec::channel::{RESULTS, TestReport};
 use nodeos_vm::accel::Accel;
 use nodeos_vm::channel::Lines;
-use nodeos_vm::machine::{Channel, ConsoleTo, Machine, OnReboot, Root};
+use nodeos_vm::machine::{Channel, ConsoleTo, Machine, OnReboot, Root, SocketEnd};
 use nodeos_vm::process::Qemu;
 use nodeos_vm::vm::Vm;
 
@@ -76,6 +76,7 @@ fn machine(kernel: &Path, archive: PathBuf, socket: PathBuf) -> anyhow::Result<M
         channels: vec![Channel {
             name: RESULTS.to_owned(),
             socket,
+            qemu: SocketEnd::Listens,
         }],
         console: ConsoleTo::Pipes,
         on_reboot: OnReboot::Exit,

@@ -3,12 +3,17 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use clap::Args;
 use nodeos_build::assemble;
 use nodeos_build::recipe::{Recipe, RootKind};
 use nodeos_spec::cmdline;
-use nodeos_vm::machine::{ConsoleTo, Machine, Network, OnReboot, PortForward, Screen};
+use nodeos_spec::host::HostMessage;
+use nodeos_vm::control::Control;
+use nodeos_vm::machine::{
+    ConsoleTo, HostFile, Machine, Network, OnReboot, PortForward, Screen,
+};
 use serde_json::json;
 use thiserror::Error;
 
@@ -17,14 +22,17 @@ use crate::chart::Goal;
 use crate::chart::draw::{Ink, draw};
 use crate::chart::measure::measure;
 use crate::exit::Exit;
-use crate::host_vm::{HostVm, check_ports};
+use crate::host_vm::{HostVm, check_ports, console_size};
 use crate::interrupt::{Interrupt, InterruptedError};
 use crate::memory::Memory;
 use crate::output::errors::Failure;
 use crate::output::quote;
 use crate::output::streams::Streams;
 use crate::plan::{self, Display};
-use crate::{environment, foreground, port};
+use crate::{ca_bundle, environment, foreground, port};
+
+/// How long a machine may take to be heard. QEMU has connected when it starts, and takes a line at once.
+const HEARD_WITHIN: Duration = Duration::from_millis(100);
 
 /// Boot the operating system, building first what is not built yet
 ///
@@ -65,6 +73,12 @@ pub struct MachineArguments {
     /// what this host reaches.
     #[arg(long = "port", value_name = "HOST:GUEST", value_parser = port::parse)]
     pub ports: Vec<PortForward>,
+    /// Have Node.js and npm in the machine trust the certificate authorities in this file, too
+    ///
+    /// For hosts behind a proxy that looks into what is encrypted. Without this flag it is the file that the variable
+    /// NODE_EXTRA_CA_CERTS names, as for Node.js on this host.
+    #[arg(long, value_name = "FILE")]
+    pub ca_bundle: Option<PathBuf>,
     /// Open a window with the machine's screen and keyboard, which are then its console
     #[arg(long)]
     pub display: bool,
@@ -82,6 +96,8 @@ struct Files {
     system: PathBuf,
     system_bytes: u64,
     users: Option<PathBuf>,
+    /// What Node.js trusts beside its own.
+    authorities: Option<HostFile>,
 }
 
 /// QEMU did not end as it does when a machine powers off.
@@ -119,7 +135,10 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
     if display == Display::Window && !arguments.dry_run {
         plan::window(display, host.desktop(), &flags.qemu)?;
     }
-    for note in host.note.as_deref().into_iter().chain(note) {
+    let variable = std::env::var_os(ca_bundle::VARIABLE);
+    let (authorities, no_authorities) = ca_bundle::find(flags.ca_bundle.as_deref(), variable)?;
+    let notes = [host.note.as_deref(), note, no_authorities.as_deref()];
+    for note in notes.into_iter().flatten() {
         streams.err.line(&format!("note: {note}"));
     }
     let recipe = arguments.selection.recipe(flavor, root);
@@ -128,18 +147,21 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
             arguments,
             &recipe,
             &host,
-            planned(&recipe, arguments, streams),
+            planned(&recipe, arguments, authorities, streams),
         );
         let mut line = quote::command_line(machine.argv());
         line.push("\n");
         return Ok(streams.print_bytes(line.as_encoded_bytes())?);
     }
-    let files = build(arguments, global, &recipe, streams)?;
+    let files = Files {
+        authorities,
+        ..build(arguments, global, &recipe, streams)?
+    };
     let machine = machine(arguments, &recipe, &host, files);
     if arguments.chart {
         chart(arguments, &machine, streams)
     } else {
-        boot(&machine, global, streams)
+        boot(machine, global, streams)
     }
 }
 
@@ -170,6 +192,7 @@ fn build(
         system: output.system,
         system_bytes: output.system_bytes,
         users: output.users.map(|users| users.path),
+        authorities: None,
     })
 }
 
@@ -181,7 +204,12 @@ fn memory(arguments: &Arguments, recipe: &Recipe) -> Memory {
 }
 
 /// Where the files will be, and what the system's size is if it is there.
-fn planned(recipe: &Recipe, arguments: &Arguments, streams: &Streams) -> Files {
+fn planned(
+    recipe: &Recipe,
+    arguments: &Arguments,
+    authorities: Option<HostFile>,
+    streams: &Streams,
+) -> Files {
     let paths = assemble::output_paths(recipe, &arguments.selection.out);
     let system_bytes = paths.system.metadata().map_or(0, |metadata| metadata.len());
     if recipe.root == RootKind::Pmem && system_bytes == 0 {
@@ -195,6 +223,7 @@ fn planned(recipe: &Recipe, arguments: &Arguments, streams: &Streams) -> Files {
         system: paths.system,
         system_bytes,
         users: recipe.layer.has_users().then_some(paths.users),
+        authorities,
     }
 }
 
@@ -209,6 +238,9 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
     let mut extra = flags.qemu.clone();
     if files.users.is_some() {
         append.insert(0, assemble::users_word());
+    }
+    if let Some(file) = &files.authorities {
+        append.insert(0, ca_bundle::word(file));
     }
     if arguments.chart {
         // What the machine writes goes into a file of QEMU's own: its plug is pulled in the end.
@@ -239,6 +271,7 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
             Screen::None
         },
         channels: Vec::new(),
+        files: files.authorities.into_iter().collect(),
         qmp_socket: None,
         on_reboot: if arguments.chart {
             OnReboot::Exit
@@ -252,7 +285,8 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
 }
 
 /// Gives the machine the terminal until it powers off.
-fn boot(machine: &Machine, global: &Global, streams: &Streams) -> Result<(), Failure> {
+fn boot(mut machine: Machine, global: &Global, streams: &Streams) -> Result<(), Failure> {
+    let mut control = control(&mut machine, streams);
     let argv = machine.argv();
     if global.verbose {
         let line = quote::command_line(&argv);
@@ -261,7 +295,13 @@ fn boot(machine: &Machine, global: &Global, streams: &Streams) -> Result<(), Fai
     let (program, words) = argv
         .split_first()
         .expect("a command line begins with its program");
-    let ended = foreground::run(Command::new(program).args(words))?;
+    let resized = || {
+        if let (Some(control), Some((columns, rows))) = (&mut control, console_size()) {
+            // A machine that does not listen keeps the size that it has.
+            let _ = control.say(&HostMessage::ConsoleSize { columns, rows }, HEARD_WITHIN);
+        }
+    };
+    let ended = foreground::run(Command::new(program).args(words), resized)?;
     if ended.by_us {
         Err(Failure::new(ToldToEndError).exit(Exit::Interrupted))
     } else if ended.status.success() {
@@ -272,6 +312,24 @@ fn boot(machine: &Machine, global: &Global, streams: &Streams) -> Result<(), Fai
             "what the kernel or QEMU said stands above; --dry-run prints QEMU's command line"
                 .to_owned();
         Err(Failure::new(MachineFailedError { how }).hint(Some(hint)))
+    }
+}
+
+/// The way by which a machine on a terminal hears that its window has another size, where there is one.
+fn control(machine: &mut Machine, streams: &Streams) -> Option<Control> {
+    if machine.console_size.is_none() || machine.screen != Screen::None {
+        return None;
+    }
+    match Control::listen() {
+        Ok(control) => {
+            machine.channels.push(control.channel());
+            Some(control)
+        }
+        Err(error) => {
+            let text = format!("note: the machine will not follow the size of this terminal: {error}");
+            streams.err.line(&text);
+            None
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::io;
 use nodeos_build::assemble::BuildError;
 use nodeos_build::cache::CacheError;
 
+use crate::ca_bundle::ReadBundleError;
 use crate::chart::measure::MeasureError;
 use crate::exit::Exit;
 use crate::foreground::RunForegroundError;
@@ -106,6 +107,13 @@ impl From<MeasureError> for Failure {
 
 impl From<CheckPortError> for Failure {
     fn from(error: CheckPortError) -> Failure {
+        let hint = error.hint();
+        Failure::new(error).hint(hint)
+    }
+}
+
+impl From<ReadBundleError> for Failure {
+    fn from(error: ReadBundleError) -> Failure {
         let hint = error.hint();
         Failure::new(error).hint(hint)
     }

@@ -34,7 +34,8 @@ use crate::log::sentence;
 use crate::paths;
 use crate::session::credentials::{self, Credentials};
 use crate::session::process::{self, Program, Running, Streams};
-use crate::sessions::{self, Session, State, as_os};
+use crate::sessions::{self, Common, Session, State, as_os};
+use crate::users::User;
 
 /// After the first wrong password, and at most; doubled in between.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -218,7 +219,7 @@ impl Broker {
                 CapabilitySet::empty(),
                 self.common.filter.clone(),
             ),
-            &shell.program(&session.user, &self.common.term),
+            &shell.program(&session.user, &self.common),
             &Streams::Terminal(terminal.as_fd()),
         );
         match started {
@@ -283,12 +284,12 @@ struct Shell {
 }
 
 impl Shell {
-    fn program(&self, user: &crate::users::User, term: &str) -> Program {
+    fn program(&self, user: &User, common: &Common) -> Program {
         // A dash before its name tells a shell that it is a login's (login(1)).
         let base = self.path.as_bytes().rsplit(|&byte| byte == b'/').next();
         let name = [b"-", base.unwrap_or_default()].concat();
         let shell = self.path.to_string_lossy();
-        let env = as_os(sessions::environment(user, term, &shell));
+        let env = as_os(sessions::environment(user, common, &shell));
         Program {
             path: self.path.clone(),
             name: Some(OsString::from_vec(name)),

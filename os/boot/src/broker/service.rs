@@ -87,7 +87,7 @@ impl Broker {
         let filter = Filter::for_capabilities(capabilities).map_err(|error| sentence(&error))?;
         let mut variables: Vec<(OsString, OsString)> = as_os(sessions::environment(
             &session.user,
-            &self.common.term,
+            &self.common,
             paths::SHELL,
         ));
         variables.extend(
