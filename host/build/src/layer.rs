@@ -218,10 +218,15 @@ impl Stack {
         self.files.iter().flat_map(|(_, file)| &file.program_file)
     }
 
-    /// The folder of homes of the uppermost layer that has one.
+    /// The folder of homes of the uppermost layer that has one: those of the layers below are examples of what they are.
     pub fn users_folder(&self) -> Option<PathBuf> {
-        let with_users = |(_, file): &&(String, LayerFile)| file.users.is_some();
-        let (name, _) = self.files.iter().rev().find(with_users)?;
-        Some(self.folder.join(name).join("users"))
+        self.users().map(|(folder, _)| folder)
+    }
+
+    fn users(&self) -> Option<(PathBuf, &UsersItem)> {
+        self.files.iter().rev().find_map(|(name, file)| {
+            let item = file.users.as_ref()?;
+            Some((self.folder.join(name).join("users"), item))
+        })
     }
 }

@@ -55,6 +55,8 @@ choice! {
     Layer, "layer" {
         /// Kernel, init and Node.js: boots to the REPL.
         Barebones = "barebones",
+        /// A session for each user, from the users partition or in memory: runs everybody's `/init`.
+        Initramfs = "initramfs",
         /// The users partition, a session for each user, login, shell and services.
         Usersfs = "usersfs",
     }
@@ -139,10 +141,10 @@ impl Recipe {
 }
 
 impl Layer {
-    /// Whether there is a users partition, and sessions on it.
+    /// Whether a users partition is made for it.
     pub fn has_users(self) -> bool {
         match self {
-            Layer::Barebones => false,
+            Layer::Barebones | Layer::Initramfs => false,
             Layer::Usersfs => true,
         }
     }

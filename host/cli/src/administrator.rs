@@ -1,5 +1,6 @@
 //! A users image, booted in administrator mode to run one command, and powered off.
 
+use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -42,6 +43,12 @@ pub struct Order {
     pub input: String,
 }
 
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Order({:?})", self.argv)
+    }
+}
+
 /// How a command has ended in the machine.
 #[derive(Debug)]
 pub struct Ended {
@@ -69,13 +76,13 @@ impl CheckImageError {
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            CheckImageError::Missing { .. } => Some(
-                "name it with --image, or make one: nodeos build, or nodeos start".to_owned(),
-            ),
-            CheckImageError::Open { .. } => None,
-            CheckImageError::NotOne { .. } => {
-                Some("it has to be an ext2, ext3 or ext4 filesystem without a partition table".into())
+            CheckImageError::Missing { .. } => {
+                Some("name it with --image, or make one: nodeos build, or nodeos start".to_owned())
             }
+            CheckImageError::Open { .. } => None,
+            CheckImageError::NotOne { .. } => Some(
+                "it has to be an ext2, ext3 or ext4 filesystem without a partition table".into(),
+            ),
         }
     }
 }
@@ -187,13 +194,7 @@ pub fn run(
     ended.map_err(failed)
 }
 
-fn machine(
-    host: &HostVm,
-    recipe: &Recipe,
-    bare: Bare,
-    image: &Path,
-    control: &Control,
-) -> Machine {
+fn machine(host: &HostVm, recipe: &Recipe, bare: Bare, image: &Path, control: &Control) -> Machine {
     let root = plan::machine_root(recipe.root, &bare.system, bare.system_bytes);
     let mut machine = Machine::new(bare.kernel, root);
     machine.accel = host.accel;

@@ -31,8 +31,9 @@ pub enum ReadBundleError {
 impl ReadBundleError {
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
-        matches!(self, ReadBundleError::NoCertificate { .. })
-            .then(|| format!("a bundle is text, in which each certificate begins with {CERTIFICATE}"))
+        matches!(self, ReadBundleError::NoCertificate { .. }).then(|| {
+            format!("a bundle is text, in which each certificate begins with {CERTIFICATE}")
+        })
     }
 }
 

@@ -51,10 +51,7 @@ pub struct Ended {
 ///
 /// SIGTERM and SIGHUP end the child. SIGINT is left alone: what Ctrl-C means is the child's affair, which gets it too.
 /// `resized` is called when the terminal has another size (SIGWINCH).
-pub fn run(
-    command: &mut Command,
-    mut resized: impl FnMut(),
-) -> Result<Ended, RunForegroundError> {
+pub fn run(command: &mut Command, mut resized: impl FnMut()) -> Result<Ended, RunForegroundError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let mut wakes = Wakes::watch().map_err(RunForegroundError::Signals)?;
     // Restored when dropped, also where we return early.

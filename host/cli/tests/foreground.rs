@@ -18,7 +18,7 @@ fn signalled(signal: Signal, script: &str) -> (bool, String) {
         assert_eq!(line, "ready\n");
         kill_process(getpid(), signal).unwrap();
     });
-    let ended = run(&mut command).unwrap();
+    let ended = run(&mut command, || ()).unwrap();
     // Its pipe ends with the command, should the script never have been ready.
     drop(command);
     sender.join().unwrap();

@@ -78,10 +78,7 @@ impl Control {
     ///
     /// # Errors
     /// [`HearMachineError`].
-    pub fn hear(
-        &mut self,
-        deadline: Duration,
-    ) -> Result<Option<MachineMessage>, HearMachineError> {
+    pub fn hear(&mut self, deadline: Duration) -> Result<Option<MachineMessage>, HearMachineError> {
         let Some(line) = self.lines(deadline)?.next(deadline)? else {
             return Ok(None);
         };

@@ -141,10 +141,7 @@ mod tests {
         };
         let text = format!("{}\nnonsense\n{}", size.to_line(), size.to_line());
         let mut pending = text.into_bytes();
-        assert_eq!(
-            next_line(&mut pending),
-            Some(Heard::Message(size.clone()))
-        );
+        assert_eq!(next_line(&mut pending), Some(Heard::Message(size.clone())));
         assert_eq!(next_line(&mut pending), Some(Heard::Nothing));
         assert_eq!(next_line(&mut pending), None);
         pending.push(b'\n');
@@ -156,7 +153,10 @@ mod tests {
     fn the_port_is_found_by_its_name() {
         let scratch = tempfile::tempdir().unwrap();
         assert_eq!(find(&scratch.path().join("none")), None);
-        for (port, name) in [("vport1p1", "org.other\n"), ("vport1p2", "org.nodeos.control\n")] {
+        for (port, name) in [
+            ("vport1p1", "org.other\n"),
+            ("vport1p2", "org.nodeos.control\n"),
+        ] {
             fs::create_dir(scratch.path().join(port)).unwrap();
             fs::write(scratch.path().join(port).join("name"), name).unwrap();
         }

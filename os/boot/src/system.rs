@@ -130,7 +130,10 @@ fn authorities(log: &mut Log) -> Result<Authorities, PrepareSystemError> {
     };
     match fs::read_to_string(&path) {
         Ok(text) => {
-            write(&Path::new(paths::SYSTEM).join(paths::AUTHORITIES_NAME), &text)?;
+            write(
+                &Path::new(paths::SYSTEM).join(paths::AUTHORITIES_NAME),
+                &text,
+            )?;
             Ok(Authorities::Added)
         }
         Err(error) => {

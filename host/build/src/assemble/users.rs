@@ -76,7 +76,7 @@ pub(super) fn provide(
     order: &UsersOrder,
     out: &Path,
 ) -> Result<Option<UsersImage>, BuildError> {
-    let Some(own) = stack.users_folder() else {
+    let Some(own) = stack.users_folder().filter(|_| recipe.layer.has_users()) else {
         return Ok(None);
     };
     let folder = order.folder.clone().unwrap_or(own);

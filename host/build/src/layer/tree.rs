@@ -50,7 +50,7 @@ impl Stack {
             parts,
         };
         let mut programs = parts.programs.iter();
-        for (name, file) in &self.files {
+        for (_, file) in &self.files {
             making.folders(file)?;
             for (item, program) in file.program_file.iter().zip(&mut programs) {
                 making.program(item, program)?;
@@ -59,12 +59,11 @@ impl Stack {
             if let Some(item) = &file.npm {
                 making.npm(item)?;
             }
-            if let Some(item) = &file.users {
-                let folder = self.folder.join(name).join("users");
-                let homes =
-                    users::tree(&folder).map_err(|source| LayerError::Users { layer, source })?;
-                making.graft(&item.path, &homes)?;
-            }
+        }
+        if let Some((folder, item)) = self.users() {
+            let homes =
+                users::tree(&folder).map_err(|source| LayerError::Users { layer, source })?;
+            making.graft(&item.path, &homes)?;
         }
         let node = self
             .files

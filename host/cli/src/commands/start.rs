@@ -11,9 +11,7 @@ use nodeos_build::recipe::{Recipe, RootKind};
 use nodeos_spec::cmdline;
 use nodeos_spec::host::HostMessage;
 use nodeos_vm::control::Control;
-use nodeos_vm::machine::{
-    ConsoleTo, HostFile, Machine, Network, OnReboot, PortForward, Screen,
-};
+use nodeos_vm::machine::{ConsoleTo, HostFile, Machine, Network, OnReboot, PortForward, Screen};
 use serde_json::json;
 use thiserror::Error;
 
@@ -326,7 +324,8 @@ fn control(machine: &mut Machine, streams: &Streams) -> Option<Control> {
             Some(control)
         }
         Err(error) => {
-            let text = format!("note: the machine will not follow the size of this terminal: {error}");
+            let text =
+                format!("note: the machine will not follow the size of this terminal: {error}");
             streams.err.line(&text);
             None
         }

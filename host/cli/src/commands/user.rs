@@ -180,14 +180,16 @@ fn order(action: &Action) -> Result<Order, Failure> {
             name,
             password_stdin,
         } => {
-            ["passwd", "--stdin", "--", name].map(&mut word);
+            ["passwd", "--stdin", "--", name].into_iter().for_each(word);
             input = password(*password_stdin)?;
         }
         Action::Lock { name } => {
-            ["usermod", "--lock", "--", name].map(&mut word);
+            ["usermod", "--lock", "--", name].into_iter().for_each(word);
         }
         Action::Unlock { name } => {
-            ["usermod", "--unlock", "--", name].map(&mut word);
+            ["usermod", "--unlock", "--", name]
+                .into_iter()
+                .for_each(word);
         }
     }
     Ok(Order { argv, input })
