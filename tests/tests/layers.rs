@@ -1,7 +1,7 @@
 //! What is in a layer, entry by entry.
 
 use nodeos_build::assemble;
-use nodeos_build::recipe::{Libc, Recipe, RootKind};
+use nodeos_build::recipe::{Layer, Libc, Recipe, RootKind};
 use nodeos_image::tree::{Entry, Kind, Tree};
 use nodeos_tests::people::USERSFS;
 use nodeos_tests::system::{self, BAREBONES};
@@ -115,4 +115,37 @@ fn an_initramfs_has_its_console_and_nothing_has_privileges_of_its_own() {
         let privileged = tree.iter().find(|(_, entry)| entry.mode & 0o6000 != 0);
         assert_eq!(privileged, None);
     }
+}
+
+#[test]
+fn the_layer_of_sessions_has_no_shell_no_login_and_no_npm() {
+    let recipe = Recipe {
+        layer: Layer::Initramfs,
+        ..BAREBONES
+    };
+    let tree = assemble::tree(&system::context().unwrap(), &recipe).unwrap();
+    let has = |path: &str| tree.get(path).is_some();
+    for path in [
+        "/sbin/boot",
+        "/bin/palmtree",
+        "/usr/bin/env",
+        "/sbin/poweroff",
+    ] {
+        assert!(has(path), "{path}");
+    }
+    for path in ["/bin/sh", "/bin/npm", "/bin/getty", "/bin/ls", "/etc/issue"] {
+        assert!(!has(path), "{path}");
+    }
+    assert!(has("/usr/share/nodeos/users/root/init"));
+}
+
+#[test]
+fn homes_of_a_lower_layer_are_not_those_of_a_higher_one() {
+    let tree = assemble::tree(&system::context().unwrap(), &USERSFS).unwrap();
+    let homes = "/usr/share/nodeos/users";
+    assert!(
+        tree.get(format!("{homes}/root/etc/palmtree.json"))
+            .is_some()
+    );
+    assert!(tree.get(format!("{homes}/root/init")).is_none());
 }

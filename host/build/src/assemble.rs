@@ -22,7 +22,9 @@ use crate::recipe::Recipe;
 
 pub use error::BuildError;
 pub use output::{OutputPaths, output_paths};
-pub use users::{Kept, LABEL as USERS_LABEL, Renewal, UsersImage, UsersOrder};
+pub use users::{
+    DEFAULT_SIZE as DEFAULT_USERS_SIZE, Kept, LABEL as USERS_LABEL, Renewal, UsersImage, UsersOrder,
+};
 
 /// What a build has made.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use nodeos_build::assemble::{Renewal, UsersOrder};
+use nodeos_build::assemble::{DEFAULT_USERS_SIZE, Kept, Renewal, UsersImage, UsersOrder};
 use nodeos_build::recipe::{Arch, Flavor, Format, Layer, Libc, Recipe, RootKind};
 
 use crate::commands::{build, cache, doctor, start, user};
@@ -88,9 +88,9 @@ pub struct Selection {
     pub users: Option<PathBuf>,
     /// Make the users partition this large: 512M, 8G, or a number of MiB
     ///
-    /// What is not used takes no space on this host.
-    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = users_size::parse)]
-    pub users_size: u64,
+    /// Without this flag it is 512M. What is not used takes no space on this host.
+    #[arg(long, value_name = "SIZE", value_parser = users_size::parse)]
+    pub users_size: Option<u64>,
     /// Make a new users partition, also where a machine has written to the one that is there: its files are lost
     #[arg(long)]
     pub fresh: bool,
@@ -104,13 +104,25 @@ impl Selection {
     pub fn users_order(&self) -> UsersOrder {
         UsersOrder {
             folder: self.users.clone(),
-            size: self.users_size,
+            size: self.users_size.unwrap_or(DEFAULT_USERS_SIZE),
             renewal: if self.fresh {
                 Renewal::Fresh
             } else {
                 Renewal::Keep
             },
         }
+    }
+
+    /// What to say of a users partition that is not what was asked for, because a machine has written to it.
+    pub fn users_note(&self, users: &UsersImage) -> Option<String> {
+        let is_other =
+            self.users.is_some() || self.users_size.is_some_and(|size| size != users.bytes);
+        (users.kept == Kept::Used && is_other).then(|| {
+            format!(
+                "{} has been in use and stays as it is; --fresh makes a new one, and its files are lost then",
+                users.path.display()
+            )
+        })
     }
 
     /// The recipe, with defaults for what depends on the verb and on this host.
@@ -140,4 +152,35 @@ where
             .find(|value| name(**value) == given)
             .expect("clap has let only these names through")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selection(words: &[&str]) -> Selection {
+        let line = ["nodeos", "build"].into_iter().chain(words.iter().copied());
+        match Cli::try_parse_from(line).unwrap().verb {
+            Verb::Build(arguments) => arguments.selection,
+            verb => panic!("{verb:?}"),
+        }
+    }
+
+    #[test]
+    fn a_partition_in_use_is_not_what_was_asked_for_and_that_is_said() {
+        let check = |words: &[&str], kept: Kept, is_said: bool| {
+            let users = UsersImage {
+                path: "users.img".into(),
+                bytes: 512 << 20,
+                kept,
+            };
+            let note = selection(words).users_note(&users);
+            assert_eq!(note.is_some(), is_said, "{words:?}: {note:?}");
+        };
+        check(&["--users-size", "1G"], Kept::Used, true);
+        check(&["--users", "homes"], Kept::Used, true);
+        check(&["--users-size", "512M"], Kept::Used, false);
+        check(&["--users-size", "1G"], Kept::New, false);
+        check(&[], Kept::Used, false);
+    }
 }

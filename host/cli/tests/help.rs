@@ -7,10 +7,17 @@ use clap::CommandFactory;
 use nodeos::arguments::Cli;
 
 /// Every command that has a help, as words after `nodeos`.
-const COMMANDS: [&[&str]; 7] = [
+const COMMANDS: [&[&str]; 14] = [
     &[],
     &["build"],
     &["start"],
+    &["user"],
+    &["user", "list"],
+    &["user", "add"],
+    &["user", "remove"],
+    &["user", "passwd"],
+    &["user", "lock"],
+    &["user", "unlock"],
     &["doctor"],
     &["cache"],
     &["cache", "list"],

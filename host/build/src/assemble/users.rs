@@ -19,7 +19,7 @@ pub const LABEL: &str = "nodeos-users";
 /// Raised when the writer changes what it writes.
 const BUILD_VERSION: &str = "1";
 /// The size where none is asked for, in bytes. What is not used takes nothing on the host's disk.
-const DEFAULT_SIZE: u64 = 512 << 20;
+pub const DEFAULT_SIZE: u64 = 512 << 20;
 
 /// What the users partition is to be.
 #[derive(Debug, Clone)]

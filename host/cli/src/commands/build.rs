@@ -49,6 +49,13 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
         .recipe(Flavor::Mainframe, RootKind::Pmem);
     let started = Instant::now();
     let output = environment::build(&context, &interrupt, &recipe, &users, &selection.out)?;
+    if let Some(note) = output
+        .users
+        .as_ref()
+        .and_then(|users| selection.users_note(users))
+    {
+        streams.err.line(&format!("note: {note}"));
+    }
     if arguments.json {
         let time = started.elapsed();
         let mut made = entries(&context)?;

@@ -175,6 +175,13 @@ fn build(
     let selection = &arguments.selection;
     let order = selection.users_order();
     let output = environment::build(&context, &interrupt, recipe, &order, &selection.out)?;
+    if let Some(note) = output
+        .users
+        .as_ref()
+        .and_then(|users| selection.users_note(users))
+    {
+        streams.err.line(&format!("note: {note}"));
+    }
     if recipe.root == RootKind::Initramfs {
         plan::initramfs_memory(
             memory(arguments, recipe),
