@@ -4,6 +4,7 @@
 
 mod logon;
 mod service;
+mod terminal;
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
