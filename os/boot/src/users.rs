@@ -38,7 +38,16 @@ pub(crate) fn list(partition: &Path, log: &mut Log) -> Result<Vec<User>, ListUse
         let entry = entry.map_err(ListUsersError)?;
         let file_name = entry.file_name();
         // Not followed where it is a link: only a folder is a user.
-        let metadata = entry.metadata().map_err(ListUsersError)?;
+        let metadata = match entry.metadata() {
+            Ok(metadata) => metadata,
+            // What is broken in one home is no reason to keep everybody else out.
+            Err(error) => {
+                log.say(&format!(
+                    "cannot look at {file_name:?} of the users partition: {error}"
+                ));
+                continue;
+            }
+        };
         let name = file_name.to_string_lossy();
         if !metadata.is_dir() || !is_user_folder(&name) {
             continue;
