@@ -10,6 +10,7 @@ use rustix::process::{Gid, Uid};
 use thiserror::Error;
 
 use crate::log::Log;
+use crate::paths;
 
 /// A user: a folder and its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +85,16 @@ fn owner(name: &UserName, metadata: &fs::Metadata) -> Result<(Uid, Gid), String>
         // The number that means "nobody" in chown(2).
         (false, u32::MAX) => Err(format!("the folder {name} is left alone: nobody owns it")),
         (false, _) => Ok((Uid::from_raw(uid), Gid::from_raw(gid))),
+    }
+}
+
+/// Root as it is where the users partition has none.
+pub(crate) fn temporary_root() -> User {
+    User {
+        name: UserName::new(UserName::ROOT).expect("it is a name"),
+        home: Path::new(paths::HOMES_IN_MEMORY).join(UserName::ROOT),
+        uid: Uid::ROOT,
+        gid: Gid::ROOT,
     }
 }
 
