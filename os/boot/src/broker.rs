@@ -4,6 +4,7 @@
 
 mod logon;
 mod service;
+mod terminal;
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -132,15 +133,23 @@ impl Broker {
         for session in &mut self.sessions {
             let is_due = matches!(session.state, State::Waiting { until, .. } if until <= now);
             if is_due && !self.is_stopping {
+                let before = session.info().reason;
                 match session.start(&self.common) {
                     Ok(()) => self
                         .log
                         .note(&format!("the session of {} runs", session.user.name)),
-                    Err(error) => self.log.say(&format!(
-                        "the session of {} cannot start: {}",
-                        session.user.name,
-                        crate::log::sentence(&error)
-                    )),
+                    Err(error) => {
+                        let reason = crate::log::sentence(&error);
+                        let text = format!(
+                            "the session of {} cannot start: {reason}",
+                            session.user.name
+                        );
+                        // It is tried again for ever: nobody at the console has to read it each time.
+                        match before == Some(reason) {
+                            true => self.log.note(&text),
+                            false => self.log.say(&text),
+                        }
+                    }
                 }
             }
         }

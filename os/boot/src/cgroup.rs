@@ -56,7 +56,8 @@ pub(crate) fn of_session(
     limits: Limits,
     total_memory: u64,
 ) -> Result<OwnedFd, CgroupError> {
-    let group = Path::new(paths::CGROUPS).join(name);
+    // A user may be called as a file of every group is, memory.max for instance.
+    let group = Path::new(paths::CGROUPS).join(format!("user-{name}"));
     make(&group)?;
     let values = [
         ("memory.max", limits.memory.bytes(total_memory).to_string()),

@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::log::Log;
 use crate::paths;
 
-pub(crate) use temporary::MakeTemporaryError;
+pub(crate) use temporary::{MakeTemporaryError, make_root};
 
 /// How long a device that is not there yet is waited for: a slow USB disk needs five seconds.
 const PATIENCE: Duration = Duration::from_secs(15);

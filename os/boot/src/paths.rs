@@ -2,10 +2,12 @@
 
 /// The users partition.
 pub(crate) const USERS: &str = "/users";
-/// On the users partition: the overlays' work directories, one for each user. A name that no user can have.
-pub(crate) const WORK: &str = "/users/.work";
+/// Beside the homes: the overlays' work directories, one for each user. A name that no user can have.
+pub(crate) const WORK: &str = ".work";
 /// Of the system image: the homes that a machine without a users partition begins with.
 pub(crate) const SKELETON_USERS: &str = "/usr/share/nodeos/users";
+/// Root's home where the users partition has none: below a folder of its own, as the others are.
+pub(crate) const HOMES_IN_MEMORY: &str = "/run/nodeos/homes";
 /// Where a session's root is put together, in its own mount namespace.
 pub(crate) const SESSION_ROOT: &str = "/run/nodeos/root";
 /// Where the kernel's first filesystem is laid over itself, in the same.

@@ -156,15 +156,19 @@ impl Session {
     }
 
     fn try_start(&self, common: &Common) -> Result<Running, StartSessionError> {
-        let work = Path::new(paths::WORK).join(self.user.name.as_str());
-        if common.users == Users::ReadWrite {
-            folder(Path::new(paths::WORK))?;
+        // Beside the home, which is in memory where the users partition has no root.
+        let works = self.user.home.with_file_name(paths::WORK);
+        let work = works.join(self.user.name.as_str());
+        let is_writable =
+            common.users == Users::ReadWrite || !self.user.home.starts_with(paths::USERS);
+        if is_writable {
+            folder(&works)?;
             folder(&work)?;
         }
         let socket = socket_path(&self.user);
         let view = View {
             home: &self.user.home,
-            work: (common.users == Users::ReadWrite).then_some(work.as_path()),
+            work: is_writable.then_some(work.as_path()),
             broker_socket: &socket,
             rights: rights(&self.user),
             memory_files: common.total_memory / MEMORY_FILES_DIVISOR,

@@ -15,6 +15,7 @@ use rustix::net::{
 };
 use rustix::process::{Gid, Uid};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 /// How many may wait to be accepted: nobody is kept waiting for long.
 const BACKLOG: i32 = 16;
@@ -35,7 +36,8 @@ pub(crate) enum ListenError {
 #[derive(Debug)]
 pub(crate) enum Received {
     Message {
-        bytes: Vec<u8>,
+        /// Wiped afterwards: there may be a password in it.
+        bytes: Zeroizing<Vec<u8>>,
         descriptors: Vec<OwnedFd>,
     },
     /// Longer than a message can be, or with more descriptors.
@@ -80,7 +82,7 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> Option<(OwnedFd, Uid)> {
 
 /// The next message.
 pub(crate) fn receive(connection: BorrowedFd<'_>) -> Received {
-    let mut bytes = vec![0; MAX_MESSAGE];
+    let mut bytes = Zeroizing::new(vec![0; MAX_MESSAGE]);
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let result = io::retry_on_intr(|| {

@@ -22,7 +22,7 @@ use crate::paths;
 use crate::session::filter::{Filter, FilterError};
 use crate::sessions::{Common, Session};
 use crate::system::{self, PrepareSystemError};
-use crate::users::{self, ListUsersError};
+use crate::users::{self, ListUsersError, User};
 
 const COMMAND_LINE: &str = "/proc/cmdline";
 
@@ -94,7 +94,7 @@ pub(crate) fn boot(log: &mut Log) -> Result<ExitCode, BootError> {
     let words = UsersPartition::parse(&line, system::root_kind()).map_err(BootError::Words)?;
     system::prepare().map_err(BootError::System)?;
     let state = partition::mount(&words, log).map_err(BootError::Users)?;
-    let users = users::list(Path::new(paths::USERS), log).map_err(BootError::List)?;
+    let mut users = users::list(Path::new(paths::USERS), log).map_err(BootError::List)?;
     let facts = system::describe(&users, log).map_err(BootError::System)?;
     if cmdline::has(&line, cmdline::SINGLE) {
         let orders = if cmdline::has(&line, cmdline::COMMANDS) {
@@ -106,6 +106,9 @@ pub(crate) fn boot(log: &mut Log) -> Result<ExitCode, BootError> {
     }
     if users.is_empty() {
         return Err(BootError::NobodyThere);
+    }
+    if !users.iter().any(User::is_root) {
+        add_root(&mut users, log);
     }
     cgroup::prepare(facts.total_memory).map_err(BootError::Cgroup)?;
     let common = Common {
@@ -139,4 +142,16 @@ pub(crate) fn boot(log: &mut Log) -> Result<ExitCode, BootError> {
     let mut broker = Broker::new(Log::open(), common, sessions, signals);
     broker.run().map_err(BootError::Broker)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Without root nobody asks for names, and nobody looks after the network. Users without both are better than none.
+fn add_root(users: &mut Vec<User>, log: &mut Log) {
+    match partition::make_root() {
+        Ok(true) => {
+            log.say("there is no folder root: its services are the image's, and what they write is lost");
+            users.insert(0, users::temporary_root());
+        }
+        Ok(false) => log.say("there is no folder root, and nobody asks for names"),
+        Err(error) => log.error(&error),
+    }
 }

@@ -10,6 +10,7 @@ use rustix::process::{Gid, Uid};
 use thiserror::Error;
 
 use crate::log::Log;
+use crate::paths;
 
 /// A user: a folder and its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +39,16 @@ pub(crate) fn list(partition: &Path, log: &mut Log) -> Result<Vec<User>, ListUse
         let entry = entry.map_err(ListUsersError)?;
         let file_name = entry.file_name();
         // Not followed where it is a link: only a folder is a user.
-        let metadata = entry.metadata().map_err(ListUsersError)?;
+        let metadata = match entry.metadata() {
+            Ok(metadata) => metadata,
+            // What is broken in one home is no reason to keep everybody else out.
+            Err(error) => {
+                log.say(&format!(
+                    "cannot look at {file_name:?} of the users partition: {error}"
+                ));
+                continue;
+            }
+        };
         let name = file_name.to_string_lossy();
         if !metadata.is_dir() || !is_user_folder(&name) {
             continue;
@@ -75,6 +85,16 @@ fn owner(name: &UserName, metadata: &fs::Metadata) -> Result<(Uid, Gid), String>
         // The number that means "nobody" in chown(2).
         (false, u32::MAX) => Err(format!("the folder {name} is left alone: nobody owns it")),
         (false, _) => Ok((Uid::from_raw(uid), Gid::from_raw(gid))),
+    }
+}
+
+/// Root as it is where the users partition has none.
+pub(crate) fn temporary_root() -> User {
+    User {
+        name: UserName::new(UserName::ROOT).expect("it is a name"),
+        home: Path::new(paths::HOMES_IN_MEMORY).join(UserName::ROOT),
+        uid: Uid::ROOT,
+        gid: Gid::ROOT,
     }
 }
 

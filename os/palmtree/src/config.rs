@@ -1,7 +1,7 @@
 //! The file with the services, read for the session it is in.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use nodeos_spec::service::{self, Service};
@@ -9,6 +9,9 @@ use rustix::process::Uid;
 use thiserror::Error;
 
 use crate::sentence::sentence;
+
+/// A thousand services take less; the limit keeps a slip from taking the session's memory.
+const LONGEST: u64 = 1 << 20;
 
 /// What can be started, and why the rest cannot.
 #[derive(Debug, Default)]
@@ -36,7 +39,7 @@ pub(crate) enum ReadConfigError {
 
 /// Reads it. A home without the file has no services.
 pub(crate) fn read(path: &Path, uid: Uid) -> Result<Config, ReadConfigError> {
-    match fs::read_to_string(path) {
+    match text(path) {
         Ok(text) => parse(&text, uid).map_err(ReadConfigError::Parse),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Config::default()),
         Err(source) => Err(ReadConfigError::Read {
@@ -44,6 +47,23 @@ pub(crate) fn read(path: &Path, uid: Uid) -> Result<Config, ReadConfigError> {
             source,
         }),
     }
+}
+
+/// Of a plain file only: a pipe would never have been read to its end.
+fn text(path: &Path) -> io::Result<String> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a plain file"));
+    }
+    let mut text = String::new();
+    let length = File::open(path)?
+        .take(LONGEST + 1)
+        .read_to_string(&mut text)?;
+    if length as u64 > LONGEST {
+        return Err(io::Error::other(format!(
+            "it has more than {LONGEST} bytes"
+        )));
+    }
+    Ok(text)
 }
 
 fn parse(text: &str, uid: Uid) -> Result<Config, service::ParseServicesError> {
@@ -114,6 +134,19 @@ mod tests {
     fn a_home_without_the_file_has_no_services() {
         let config = read(Path::new("/no/such/file"), Uid::ROOT).unwrap();
         assert!(config.services.is_empty() && config.problems.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_not_waited_for() {
+        let scratch = tempfile::tempdir().unwrap();
+        let pipe = scratch.path().join("palmtree.json");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
+        let error = read(&pipe, Uid::ROOT).unwrap_err();
+        assert!(sentence(&error).ends_with("it is not a plain file"));
+        let long = scratch.path().join("long");
+        fs::write(&long, " ".repeat(1 << 20 | 1)).unwrap();
+        let error = read(&long, Uid::ROOT).unwrap_err();
+        assert!(sentence(&error).ends_with("it has more than 1048576 bytes"));
     }
 
     #[test]

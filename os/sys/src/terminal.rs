@@ -20,6 +20,20 @@ pub fn take(terminal: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
+/// Takes the terminal away from everybody who has it open: what they have leads nowhere from now on.
+///
+/// What was opened as `/dev/console` is spared by the kernel (`__tty_hangup` in its `drivers/tty/tty_io.c`).
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_ADMIN`, `EIO` for a descriptor that leads nowhere already.
+pub fn hang_up(terminal: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the descriptor is open as long as it is borrowed; this request has no argument.
+    match unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCVHANGUP) } {
+        0 => Ok(()),
+        _ => Err(last_error()),
+    }
+}
+
 /// Gives up the caller's controlling terminal. If the caller leads its session, `SIGHUP` and `SIGCONT` go to the
 /// foreground processes, the caller perhaps among them.
 ///

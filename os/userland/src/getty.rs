@@ -164,8 +164,8 @@ fn start(options: &Options, all_args: &[OsString]) -> Result<u8, GettyError> {
         return again(all_args);
     }
     let path = || options.terminal.clone();
-    let terminal = open(&options.terminal)?;
     let shown = console_behind(&options.terminal);
+    let terminal = open(&shown)?;
     process::ioctl_tiocsctty(&terminal).map_err(|source| GettyError::Control {
         path: path(),
         source,
@@ -270,15 +270,16 @@ fn become_program(options: &Options, terminal: BorrowedFd<'_>, shown: &Path) -> 
     }
 }
 
-/// The terminal that /dev/console is, as far as it can be told; others are what they are.
+/// The terminal that /dev/console is, as far as it can be told; others are what they are. Who has opened the console by its
+/// own name keeps it when the terminal is hung up after a login, and would read the next one's password.
 fn console_behind(path: &Path) -> PathBuf {
     if path != Path::new(DEFAULT_TERMINAL) {
         return path.to_owned();
     }
     let active = fs::read_to_string(CONSOLES).unwrap_or_default();
     match active.split_whitespace().next_back() {
-        Some(name) => Path::new(DEVICES).join(name),
-        None => path.to_owned(),
+        Some(name) if Path::new(DEVICES).join(name).exists() => Path::new(DEVICES).join(name),
+        _ => path.to_owned(),
     }
 }
 

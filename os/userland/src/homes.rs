@@ -3,10 +3,11 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nodeos_accounts::accounts;
 use nodeos_spec::user::{ParseUserNameError, UserName};
+use rustix::fs::Access;
 use rustix::io::Errno;
 use thiserror::Error;
 
@@ -18,6 +19,13 @@ use crate::applet::Stop;
 struct NameError {
     name: OsString,
     source: ParseUserNameError,
+}
+
+#[derive(Debug, Error)]
+#[error("cannot write to the folder {}", folder.display())]
+struct WriteError {
+    folder: PathBuf,
+    source: Errno,
 }
 
 /// The folder of all homes, unless another one is given.
@@ -36,6 +44,14 @@ pub(crate) fn user_name(names: Vec<OsString>) -> Result<UserName, Stop> {
     }
     UserName::new(&name.to_string_lossy())
         .map_err(|source| Stop::failed(NameError { name, source }))
+}
+
+/// Before a password is asked for: whether homes can be made there at all.
+pub(crate) fn check_writable(folder: &Path) -> Result<(), Stop> {
+    rustix::fs::access(folder, Access::WRITE_OK).map_err(|source| {
+        let folder = folder.to_owned();
+        failed(WriteError { folder, source })
+    })
 }
 
 /// The failure of a command about somebody else's home.

@@ -49,6 +49,7 @@ struct Options {
 pub(crate) fn run(call: &mut Call<'_>) -> Result<u8, Stop> {
     let options = parse(call.parser())?;
     let name = homes::user_name(options.name)?;
+    homes::check_writable(&options.homes)?;
     let password = match options.source {
         Source::Terminal => hashed(&new_password::ask_new()?)?,
         Source::Stdin => hashed(&new_password::read_new()?)?,

@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 
+use nodeos_sys::calls::{PRIVILEGED, try_with_zeros};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, fsopen, mount, mount_bind, mount_remount, unmount};
 use rustix::net::{AddressFamily, SocketType, eth, socket, socket_with};
 use rustix::process::{Pid, Signal, chroot, kill_process, pivot_root};
@@ -155,6 +157,56 @@ const ATTEMPTS: &[Attempt] = &[
             Err(io::Error::other("it is still itself"))
         }
     }),
+    ("write the memory of the first process", || {
+        OpenOptions::new().write(true).open("/proc/1/mem").map(drop)
+    }),
+    ("read the memory of the machine", || {
+        File::open("/dev/mem").map(drop)
+    }),
+    ("read the kernel's messages in /proc", || {
+        File::open("/proc/kmsg").map(drop)
+    }),
+    ("press a magic key", || write("/proc/sysrq-trigger", "b")),
+    ("be spared when memory is short", || {
+        write("/proc/self/oom_score_adj", "-1000")
+    }),
+    ("make a control group", || {
+        fs::create_dir("/sys/fs/cgroup/mine")
+    }),
+    ("come before all others", || {
+        Ok(rustix::process::nice(-5).map(drop)?)
+    }),
+    ("open more files than allowed", || {
+        let resource = rustix::process::Resource::Nofile;
+        let most = rustix::process::getrlimit(resource).maximum;
+        let more = Some(most.unwrap_or(u64::MAX / 2) + 1);
+        let limit = rustix::process::Rlimit {
+            current: more,
+            maximum: more,
+        };
+        Ok(rustix::process::setrlimit(resource, limit)?)
+    }),
+    ("become another user", || {
+        let other = rustix::process::Uid::from_raw(2);
+        Ok(rustix::thread::set_thread_res_uid(other, other, other)?)
+    }),
+    ("join a group", || {
+        let group = rustix::process::Gid::from_raw(5);
+        Ok(rustix::thread::set_thread_groups(&[group])?)
+    }),
+    ("take the broker's socket away", || {
+        fs::remove_file("/run/broker.sock")
+    }),
+    ("put something in the place of the broker's socket", || {
+        fs::rename("/run/palmtree.sock", "/run/broker.sock")
+    }),
+    (
+        "push characters into a terminal",
+        || match fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti")?.trim() {
+            "0" => Err(io::Error::other("the kernel lets nobody")),
+            _ => Ok(()),
+        },
+    ),
     ("follow a link out of its root", || {
         symlink("../../../../../../users", "/tmp/out")?;
         fs::read_dir("/tmp/out").map(drop)
@@ -163,13 +215,22 @@ const ATTEMPTS: &[Attempt] = &[
 
 /// Makes every attempt.
 pub fn all(out: &mut dyn Write) -> io::Result<()> {
+    let mut report = |name: &str, result: io::Result<()>| match result {
+        Ok(()) => writeln!(out, "{name}: DONE"),
+        Err(error) => writeln!(out, "{name}: {error}"),
+    };
     for (name, attempt) in ATTEMPTS {
-        match attempt() {
-            Ok(()) => writeln!(out, "{name}: DONE")?,
-            Err(error) => writeln!(out, "{name}: {error}")?,
-        }
+        report(name, attempt())?;
     }
-    writeln!(out, "attempts: {}", ATTEMPTS.len())
+    for (place, (name, _)) in PRIVILEGED.iter().enumerate() {
+        let result = match try_with_zeros(place) {
+            Err(errno @ (Errno::PERM | Errno::NOSYS)) => Err(errno.into()),
+            // What complains about the arguments would have done something with others.
+            Ok(()) | Err(_) => Ok(()),
+        };
+        report(&format!("call {name}"), result)?;
+    }
+    writeln!(out, "attempts: {}", ATTEMPTS.len() + PRIVILEGED.len())
 }
 
 /// Real and effective ids, and all capability sets: what a process is.

@@ -6,11 +6,13 @@
 #![forbid(unsafe_code)]
 
 pub mod escape;
+pub mod nonsense;
 pub mod order;
 pub mod port;
 pub mod program;
 pub mod scenario;
 pub mod spy;
+pub mod terminal;
 
 use std::fs;
 use std::io;

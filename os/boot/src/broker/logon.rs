@@ -21,15 +21,15 @@ use nodeos_spec::user::UserName;
 use nodeos_sys::fork::fork;
 use nodeos_sys::namespaces;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{self, Mode};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
     DumpableBehavior, Gid, Pid, Signal, Uid, pidfd_send_signal, set_dumpable_behavior,
 };
 use rustix::termios::isatty;
 use rustix::thread::CapabilitySet;
+use zeroize::Zeroizing;
 
-use super::Broker;
+use super::{Broker, terminal};
 use crate::log::sentence;
 use crate::paths;
 use crate::session::credentials::{self, Credentials};
@@ -47,12 +47,6 @@ const MAX_NAMES: usize = 1000;
 
 /// Who looks at passwords of users that do not exist.
 const NOBODY: u32 = 65534;
-
-/// A terminal's own owner and mode, as devtmpfs makes them, and what it has while somebody is logged in.
-const FREE: (u32, u32) = (0, 0o600);
-const TAKEN_MODE: u32 = 0o620;
-/// The group `tty` of every distribution.
-const TTY_GROUP: u32 = 5;
 
 /// What the looking process writes: this and the shell with its arguments, each with a zero byte behind it.
 const RIGHT: &[u8] = b"right";
@@ -76,10 +70,17 @@ pub(super) struct Login {
     client: u64,
     pub(super) session: usize,
     running: Running,
-    terminal: OwnedFd,
+    /// None when it has been taken from the shell already, and may be somebody else's by now.
+    terminal: Option<OwnedFd>,
 }
 
 impl Login {
+    fn clear_terminal(&mut self) {
+        if let Some(terminal) = self.terminal.take() {
+            terminal::clear(&terminal);
+        }
+    }
+
     fn hang_up(&self) {
         // It may have ended this moment.
         let _ = pidfd_send_signal(&self.running.pidfd, Signal::HUP);
@@ -118,6 +119,7 @@ impl Broker {
         password: String,
         mut descriptors: Vec<OwnedFd>,
     ) {
+        let password = Zeroizing::new(password);
         let Some(client) = self.client(id) else {
             return;
         };
@@ -181,6 +183,10 @@ impl Broker {
             return;
         };
         let check = self.checks.swap_remove(at);
+        // Nobody is at that terminal any more, or somebody else is.
+        if self.client(id).is_none() {
+            return;
+        }
         let mut text = Vec::new();
         // It writes once, so nobody waits for a second part.
         let read = File::from(check.answer).read_to_end(&mut text);
@@ -210,7 +216,7 @@ impl Broker {
             let reason = session.info().reason.unwrap_or_default();
             return self.fail(id, format!("the session of {name} does not run: {reason}"));
         };
-        give(&terminal, session.user.uid.as_raw());
+        terminal::give(&terminal, session.user.uid.as_raw());
         let started = process::start_in_session(
             first.pidfd.as_fd(),
             session.cgroup.as_fd(),
@@ -229,12 +235,12 @@ impl Broker {
                     client: id,
                     session: at,
                     running,
-                    terminal,
+                    terminal: Some(terminal),
                 });
                 self.reply(id, &Reply::Accepted);
             }
             Err(error) => {
-                take_back(&terminal);
+                terminal::take_back(&terminal);
                 self.fail(
                     id,
                     format!("cannot start the shell of {name}: {}", sentence(&error)),
@@ -252,8 +258,8 @@ impl Broker {
         else {
             return false;
         };
-        let login = self.logins.swap_remove(at);
-        take_back(&login.terminal);
+        let mut login = self.logins.swap_remove(at);
+        login.clear_terminal();
         let code = status
             .code()
             .unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
@@ -270,8 +276,10 @@ impl Broker {
 
     /// The program that asked is gone, and with it whoever sat at the terminal.
     pub(super) fn login_abandoned(&mut self, id: u64) {
-        for login in self.logins.iter().filter(|login| login.client == id) {
+        for login in self.logins.iter_mut().filter(|login| login.client == id) {
             login.hang_up();
+            // A shell that is deaf to the signal is not to keep the terminal.
+            login.clear_terminal();
         }
     }
 }
@@ -376,23 +384,6 @@ fn shell(answer: &[u8]) -> Option<Shell> {
         path,
         args: words.collect(),
     })
-}
-
-/// The user may open the terminal again, by way of /dev/stdin for instance.
-fn give(terminal: &OwnedFd, uid: u32) {
-    own(terminal, uid, TAKEN_MODE);
-}
-
-fn take_back(terminal: &OwnedFd) {
-    let (uid, mode) = FREE;
-    own(terminal, uid, mode);
-}
-
-/// A terminal that stays as it was works all the same, by its descriptor.
-fn own(terminal: &OwnedFd, uid: u32, mode: u32) {
-    let group = Gid::from_raw(TTY_GROUP);
-    let _ = fs::fchown(terminal, Some(Uid::from_raw(uid)), Some(group));
-    let _ = fs::fchmod(terminal, Mode::from_raw_mode(mode));
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 
+use nodeos_spec::user::UserName;
 use nodeos_sys::error::OsError;
 use rustix::mount::{self, MountFlags};
 use thiserror::Error;
@@ -36,6 +37,25 @@ pub(super) fn make() -> Result<(), MakeTemporaryError> {
         return Ok(());
     }
     copy_below(skeleton, Path::new(paths::USERS))
+}
+
+/// Root's home from the image, where the users partition has none: somebody has to ask for names and to look after the
+/// network. Whether there is one in the image.
+pub(crate) fn make_root() -> Result<bool, MakeTemporaryError> {
+    let skeleton = Path::new(paths::SKELETON_USERS).join(UserName::ROOT);
+    if !skeleton.exists() {
+        return Ok(false);
+    }
+    let homes = Path::new(paths::HOMES_IN_MEMORY);
+    let home = homes.join(UserName::ROOT);
+    for folder in [homes, &home] {
+        fs::create_dir_all(folder).map_err(|source| MakeTemporaryError::Copy {
+            from: skeleton.clone(),
+            to: folder.to_owned(),
+            source,
+        })?;
+    }
+    copy_below(&skeleton, &home).map(|()| true)
 }
 
 /// Copies what is in a folder, with owners and modes.

@@ -162,6 +162,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_call_that_is_refused_is_tried_by_the_escape_test() {
+        let tried: Vec<i64> = calls::PRIVILEGED.iter().map(|(_, call)| *call).collect();
+        for call in [REFUSED, CLOCK, UNKNOWN].concat() {
+            assert!(tried.contains(&call), "{call}");
+        }
+    }
+
+    #[test]
     fn filters_fit_into_what_the_kernel_takes() {
         for capabilities in [CapabilitySet::empty(), CapabilitySet::SYS_TIME] {
             let filter = Filter::for_capabilities(capabilities).unwrap();

@@ -85,7 +85,7 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 /// Consoles begin like this; root's session has those of them that the machine has.
-const CONSOLES: [&str; 4] = ["console", "tty", "ttyS", "hvc"];
+const CONSOLES: [&str; 5] = ["console", "tty", "ttyS", "ttyAMA", "hvc"];
 
 /// What of /proc changes the whole machine. Where the user id alone decides, it would be root's to write.
 const READ_ONLY_IN_PROC: [&str; 4] = ["sys", "irq", "bus", "fs"];
@@ -289,9 +289,10 @@ fn system(view: &View<'_>, root: &Path) -> Result<(), BuildRootError> {
 fn users(view: &View<'_>, root: &Path) -> Result<(), BuildRootError> {
     let home = root.join("home");
     bind(Path::new(paths::USERS), &home, SAFE)?;
-    match view.home.file_name() {
-        Some(name) => bind(root, &home.join(name), SAFE),
-        None => Ok(()),
+    match view.home.strip_prefix(paths::USERS) {
+        Ok(name) => bind(root, &home.join(name), SAFE),
+        // It is in memory, and not among them.
+        Err(_) => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use nodeos_guest::{escape, scenario, spy};
+use nodeos_guest::{escape, nonsense, scenario, spy, terminal};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,6 +28,10 @@ fn main() -> ExitCode {
         _ if is_init => Err(spy::become_boot()),
         ["escape"] => escape::all(&mut out),
         ["ids"] => escape::ids(&mut out),
+        ["nonsense"] => nonsense::all(&mut out),
+        ["spoil-terminal"] => terminal::spoil(),
+        ["leave-a-listener", file] => terminal::leave_a_listener(file),
+        ["listen", file, shell] => terminal::listen(file, shell),
         ["status"] => scenario::status(&mut out),
         _ => Err(io::Error::other(format!(
             "there is no scenario {arguments:?}"
