@@ -6,6 +6,8 @@
 
 pub mod boot;
 pub mod cli;
+pub mod http;
 pub mod people;
+pub mod registry;
 pub mod screen;
 pub mod system;

@@ -1,36 +1,16 @@
 //! What `--port` promises: a server in the machine answers on the host.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-
 use nodeos_tests::boot::{ANSWER, Scratch};
+use nodeos_tests::http::{fetch, free_port};
 use nodeos_tests::system::{self, BAREBONES};
 use nodeos_vm::machine::PortForward;
-
-/// A port of this host that nobody listens on.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// What an HTTP server on the host's loopback answers, whole.
-fn fetch(port: u16) -> String {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    stream.set_read_timeout(Some(ANSWER)).unwrap();
-    stream
-        .write_all(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
 
 #[test]
 fn a_server_in_the_machine_answers_on_the_port_of_the_host() {
     let scratch = Scratch::new("port").unwrap();
     let output = system::build(&BAREBONES, &scratch.dir.join("out")).unwrap();
     let mut machine = system::machine(&BAREBONES, &output);
-    let host = free_port();
+    let host = free_port().unwrap();
     machine.ports = vec![PortForward { host, guest: 8080 }];
     let mut vm = scratch.boot(&machine).unwrap();
     vm.prompt().unwrap();
@@ -47,7 +27,7 @@ fn a_server_in_the_machine_answers_on_the_port_of_the_host() {
         .send("http.createServer((_, r) => r.end('from ' + os.hostname())).listen(8080, () => console.log('li' + 'stens'))\r")
         .unwrap();
     vm.console.expect("listens", ANSWER).unwrap();
-    let answer = fetch(host);
+    let answer = fetch(host).unwrap();
     assert!(
         answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nfrom nodeos"),
         "{answer}"

@@ -1,0 +1,26 @@
+//! Asking a server in a machine something, through a port of the host.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+use anyhow::Context as _;
+
+use crate::boot::ANSWER;
+
+/// A port of this host that nobody listens on.
+pub fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// What an HTTP server on the host's loopback answers, whole.
+pub fn fetch(port: u16) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(ANSWER))?;
+    stream.write_all(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream
+        .read_to_string(&mut answer)
+        .with_context(|| format!("the server on port {port} does not answer"))?;
+    Ok(answer)
+}
