@@ -31,6 +31,10 @@ pub const SINGLE: &str = "single";
 /// With this word administrator mode takes its commands from the host ([`crate::host`]) and not from a shell.
 pub const COMMANDS: &str = "nodeos.commands";
 
+/// Names a file with authorities that Node.js trusts beside its own. The kernel makes a variable of PID 1's of it, as of every
+/// word that it does not know.
+pub const AUTHORITIES: &str = "NODE_EXTRA_CA_CERTS";
+
 /// The original's words for the users partition. They are the kernel's own for its root, and so have this meaning only
 /// where the kernel mounts no root: in an initramfs.
 pub const ROOT: &str = "root";

@@ -8,7 +8,6 @@ use nodeos_tests::boot::ANSWER;
 use nodeos_tests::cli;
 use nodeos_tests::people::{Site, check_filesystem};
 use nodeos_vm::control::Control;
-use nodeos_vm::machine::HostFile;
 
 #[test]
 fn the_console_follows_the_window_and_programs_on_it_are_told() {
@@ -43,13 +42,7 @@ fn authorities_of_the_host_are_trusted_in_every_session() {
     let bundle = site.scratch.dir.join("ca.pem");
     let made = rcgen::generate_simple_self_signed(["proxy.example".to_owned()]).unwrap();
     fs::write(&bundle, made.cert.pem()).unwrap();
-    let file = HostFile {
-        name: "opt/org.nodeos/ca-bundle".to_owned(),
-        path: bundle,
-    };
-    let word = format!("NODE_EXTRA_CA_CERTS={}", file.path_in_machine());
-    site.machine.append.push(word);
-    site.machine.files.push(file);
+    site.machine.trust(bundle);
     let mut person = site.boot().unwrap();
     person.log_in("nodeos", "nodeos").unwrap();
     let count = person

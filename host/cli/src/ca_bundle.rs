@@ -5,13 +5,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nodeos_vm::machine::HostFile;
 use thiserror::Error;
 
 /// What Node.js itself calls it; npm is Node.js. A host on which it is set is behind such a proxy.
-pub const VARIABLE: &str = "NODE_EXTRA_CA_CERTS";
-/// The file's name for QEMU.
-const NAME: &str = "opt/org.nodeos/ca-bundle";
+pub const VARIABLE: &str = nodeos_spec::cmdline::AUTHORITIES;
 /// How a certificate begins in a text file (RFC 7468, section 5.1).
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 
@@ -44,27 +41,22 @@ impl ReadBundleError {
 pub fn find(
     given: Option<&Path>,
     variable: Option<OsString>,
-) -> Result<(Option<HostFile>, Option<String>), ReadBundleError> {
+) -> Result<(Option<PathBuf>, Option<String>), ReadBundleError> {
     if let Some(path) = given {
-        return read(path).map(|file| (Some(file), None));
+        return check(path).map(|()| (Some(path.to_owned()), None));
     }
     let Some(path) = variable.filter(|path| !path.is_empty()) else {
         return Ok((None, None));
     };
     // Node.js goes on without it, too.
-    match read(Path::new(&path)) {
-        Ok(file) => Ok((Some(file), None)),
+    let path = PathBuf::from(path);
+    match check(&path) {
+        Ok(()) => Ok((Some(path), None)),
         Err(error) => Ok((None, Some(format!("{VARIABLE} is passed over: {error}")))),
     }
 }
 
-/// The word of the kernel's command line by which Node.js finds it: what the kernel does not know becomes a variable of
-/// PID 1's.
-pub fn word(file: &HostFile) -> String {
-    format!("{VARIABLE}={}", file.path_in_machine())
-}
-
-fn read(path: &Path) -> Result<HostFile, ReadBundleError> {
+fn check(path: &Path) -> Result<(), ReadBundleError> {
     let text = fs::read(path).map_err(|source| ReadBundleError::Read {
         path: path.to_owned(),
         source,
@@ -77,10 +69,7 @@ fn read(path: &Path) -> Result<HostFile, ReadBundleError> {
             path: path.to_owned(),
         });
     }
-    Ok(HostFile {
-        name: NAME.to_owned(),
-        path: path.to_owned(),
-    })
+    Ok(())
 }
 
 #[cfg(test)]
@@ -93,14 +82,13 @@ mod tests {
         let [good, bad] = ["good", "bad"].map(|name| scratch.path().join(name));
         fs::write(&good, format!("# ours\n{CERTIFICATE}\n")).unwrap();
         fs::write(&bad, "nothing").unwrap();
-        let path = |found: Option<HostFile>| found.map(|file| file.path);
 
         let (found, note) = find(Some(&good), Some(bad.clone().into())).unwrap();
-        assert_eq!((path(found), note), (Some(good.clone()), None));
+        assert_eq!((found, note), (Some(good.clone()), None));
         let (found, note) = find(None, Some(good.clone().into())).unwrap();
-        assert_eq!((path(found), note), (Some(good), None));
+        assert_eq!((found, note), (Some(good), None));
         let (found, note) = find(None, Some(bad.clone().into())).unwrap();
-        assert_eq!(path(found), None);
+        assert_eq!(found, None);
         assert_eq!(
             note.unwrap(),
             format!(
@@ -113,17 +101,5 @@ mod tests {
         assert!(error.hint().unwrap().ends_with(CERTIFICATE));
         let error = find(Some(&scratch.path().join("none")), None).unwrap_err();
         assert!(error.to_string().starts_with("cannot read "));
-    }
-
-    #[test]
-    fn nodejs_is_told_where_the_machine_has_it() {
-        let file = HostFile {
-            name: NAME.to_owned(),
-            path: "x".into(),
-        };
-        assert_eq!(
-            word(&file),
-            "NODE_EXTRA_CA_CERTS=/sys/firmware/qemu_fw_cfg/by_name/opt/org.nodeos/ca-bundle/raw"
-        );
     }
 }

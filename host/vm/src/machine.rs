@@ -5,6 +5,8 @@ mod devices;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use nodeos_spec::cmdline;
+
 use crate::accel::Accel;
 use crate::argv::{Argv, join};
 use crate::process;
@@ -12,6 +14,8 @@ use crate::tuning;
 
 /// The memory of a machine unless it is told otherwise, in MiB.
 const DEFAULT_MEMORY_MIB: u32 = 256;
+/// What [`Machine::trust`] calls its file.
+const AUTHORITIES: &str = "opt/org.nodeos/ca-bundle";
 /// What the kernel is told of QEMU's user-mode network, whose addresses are always these (qemu(1), `-netdev user`): the
 /// machine's own address, the gateway, the netmask, the host name, which would be the address otherwise, no protocol to ask by, and the name
 /// server. To ask by DHCP would take the boot a pause for the same answer.
@@ -199,6 +203,17 @@ impl Machine {
         argv.finish()
     }
 
+    /// Has Node.js in the machine trust the authorities in a file of the host, too.
+    pub fn trust(&mut self, bundle: PathBuf) {
+        let file = HostFile {
+            name: AUTHORITIES.to_owned(),
+            path: bundle,
+        };
+        let word = format!("{}={}", cmdline::AUTHORITIES, file.path_in_machine());
+        self.append.insert(0, word);
+        self.files.push(file);
+    }
+
     /// The device that the disk at this place of [`Machine::disks`] is in the machine.
     ///
     /// # Panics
@@ -329,6 +344,31 @@ mod tests {
              -append console=ttyS0 quiet panic=-1 ro root=/dev/vda rootfstype=erofs init=/init \
              TERM=xterm nodeos.console=80x24 ip=10.0.2.15::10.0.2.2:255.255.255.0:nodeos::off:10.0.2.3 a=b -s"
         );
+    }
+
+    #[test]
+    fn authorities_are_a_file_of_the_firmwares_and_a_variable_of_nodejs() {
+        let mut machine = pmem();
+        machine.append = vec!["last".to_owned()];
+        machine.trust(PathBuf::from("a,b.pem"));
+        let words = words(&machine);
+        for part in [
+            "-fw_cfg name=opt/org.nodeos/ca-bundle,file=a,,b.pem",
+            "NODE_EXTRA_CA_CERTS=/sys/firmware/qemu_fw_cfg/by_name/opt/org.nodeos/ca-bundle/raw last",
+        ] {
+            assert!(words.contains(part), "{part} in {words}");
+        }
+    }
+
+    #[test]
+    fn disks_are_named_after_the_systems_own() {
+        let mut machine = pmem();
+        assert_eq!(machine.disk_device(0), "/dev/vda");
+        machine.root = Root::Disk {
+            image: PathBuf::from("system.img"),
+        };
+        assert_eq!(machine.disk_device(0), "/dev/vdb");
+        assert_eq!(machine.disk_device(1), "/dev/vdc");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use nodeos_spec::cmdline;
 use nodeos_sys::fork::fork;
 use nodeos_sys::{namespaces, signals};
 use rustix::mount::{self, MountFlags, MountPropagationFlags};
@@ -105,7 +106,7 @@ fn shell(log: &mut Log) -> i32 {
 
 /// What root's programs begin with.
 fn environment(command: &mut Command) {
-    let inherited = ["TERM", paths::AUTHORITIES_VARIABLE];
+    let inherited = ["TERM", cmdline::AUTHORITIES];
     let kept: Vec<(&str, OsString)> = inherited
         .into_iter()
         .filter_map(|name| std::env::var_os(name).map(|value| (name, value)))

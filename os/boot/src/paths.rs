@@ -14,10 +14,7 @@ pub(crate) const SESSION_ROOT: &str = "/run/nodeos/root";
 pub(crate) const ROOT_AGAIN: &str = "/run/nodeos/again";
 /// What all sessions see as /run/system.
 pub(crate) const SYSTEM: &str = "/run/nodeos/system";
-/// What the host adds to the authorities that Node.js trusts; the variable names a file. PID 1 has it of the kernel's
-/// command line.
-pub(crate) const AUTHORITIES_VARIABLE: &str = "NODE_EXTRA_CA_CERTS";
-/// The same as sessions see it: a name in [`SYSTEM`].
+/// In [`SYSTEM`]: the authorities that Node.js trusts beside its own.
 pub(crate) const AUTHORITIES_NAME: &str = "ca-bundle.pem";
 /// The broker's sockets, one for each session.
 pub(crate) const SOCKETS: &str = "/run/nodeos/sockets";

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nodeos_spec::broker::{SessionInfo, SessionState};
+use nodeos_spec::cmdline;
 use nodeos_spec::session::{Limits, SessionSpec};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::thread::CapabilitySet;
@@ -226,7 +227,7 @@ pub(crate) fn environment(user: &User, common: &Common, shell: &str) -> Vec<(Str
     .to_vec();
     if common.authorities == Authorities::Added {
         let path = format!("/run/system/{}", paths::AUTHORITIES_NAME);
-        variables.push((paths::AUTHORITIES_VARIABLE.to_owned(), path));
+        variables.push((cmdline::AUTHORITIES.to_owned(), path));
     }
     variables
 }

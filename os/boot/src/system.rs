@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nodeos_spec::cmdline::SystemRoot;
+use nodeos_spec::cmdline::{self, SystemRoot};
 use nodeos_spec::network::{self, NetworkSpec};
 use nodeos_spec::session::{self, SessionSpec};
 use rustix::fd::OwnedFd;
@@ -125,7 +125,7 @@ pub(crate) fn describe(users: &[User], log: &mut Log) -> Result<Facts, PrepareSy
 
 /// Sessions cannot read the host's file where it is, so they get a copy.
 fn authorities(log: &mut Log) -> Result<Authorities, PrepareSystemError> {
-    let Some(path) = std::env::var_os(paths::AUTHORITIES_VARIABLE) else {
+    let Some(path) = std::env::var_os(cmdline::AUTHORITIES) else {
         return Ok(Authorities::OfNode);
     };
     match fs::read_to_string(&path) {
@@ -137,7 +137,7 @@ fn authorities(log: &mut Log) -> Result<Authorities, PrepareSystemError> {
             Ok(Authorities::Added)
         }
         Err(error) => {
-            let name = paths::AUTHORITIES_VARIABLE;
+            let name = cmdline::AUTHORITIES;
             log.say(&format!("{name}: cannot read {}: {error}", path.display()));
             Ok(Authorities::OfNode)
         }

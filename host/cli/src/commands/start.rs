@@ -11,7 +11,7 @@ use nodeos_build::recipe::{Recipe, RootKind};
 use nodeos_spec::cmdline;
 use nodeos_spec::host::HostMessage;
 use nodeos_vm::control::Control;
-use nodeos_vm::machine::{ConsoleTo, HostFile, Machine, Network, OnReboot, PortForward, Screen};
+use nodeos_vm::machine::{ConsoleTo, Machine, Network, OnReboot, PortForward, Screen};
 use serde_json::json;
 use thiserror::Error;
 
@@ -95,7 +95,7 @@ struct Files {
     system_bytes: u64,
     users: Option<PathBuf>,
     /// What Node.js trusts beside its own.
-    authorities: Option<HostFile>,
+    authorities: Option<PathBuf>,
 }
 
 /// QEMU did not end as it does when a machine powers off.
@@ -212,7 +212,7 @@ fn memory(arguments: &Arguments, recipe: &Recipe) -> Memory {
 fn planned(
     recipe: &Recipe,
     arguments: &Arguments,
-    authorities: Option<HostFile>,
+    authorities: Option<PathBuf>,
     streams: &Streams,
 ) -> Files {
     let paths = assemble::output_paths(recipe, &arguments.selection.out);
@@ -244,15 +244,12 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
     if files.users.is_some() {
         append.insert(0, assemble::users_word());
     }
-    if let Some(file) = &files.authorities {
-        append.insert(0, ca_bundle::word(file));
-    }
     if arguments.chart {
         // What the machine writes goes into a file of QEMU's own: its plug is pulled in the end.
         extra.push("-snapshot".into());
         append.push(cmdline::CHART.to_owned());
     }
-    Machine {
+    let mut machine = Machine {
         accel: host.accel,
         memory_mib: memory(arguments, recipe).mib,
         cpus: flags.cpus,
@@ -276,7 +273,7 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
             Screen::None
         },
         channels: Vec::new(),
-        files: files.authorities.into_iter().collect(),
+        files: Vec::new(),
         qmp_socket: None,
         on_reboot: if arguments.chart {
             OnReboot::Exit
@@ -286,7 +283,11 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
         term: host.term.clone(),
         console_size: host.console_size,
         extra,
+    };
+    if let Some(bundle) = files.authorities {
+        machine.trust(bundle);
     }
+    machine
 }
 
 /// Gives the machine the terminal until it powers off.
