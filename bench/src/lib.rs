@@ -7,4 +7,7 @@
 
 pub mod boot;
 pub mod cpu;
+pub mod host;
+pub mod machine;
+pub mod ratio;
 pub mod spread;
