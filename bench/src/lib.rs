@@ -8,6 +8,7 @@
 pub mod boot;
 pub mod cpu;
 pub mod host;
+pub mod login;
 pub mod machine;
 pub mod ratio;
 pub mod spread;

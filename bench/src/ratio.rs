@@ -9,7 +9,7 @@ use crate::spread::Spread;
 /// How one thing compares with another that ran in the same rounds.
 #[derive(Debug, Serialize)]
 pub struct Ratio {
-    pub what: &'static str,
+    pub what: String,
     pub ratio: Spread,
     /// The most that is hoped for, where something is. Nothing is asserted.
     pub expected: Option<f64>,
@@ -18,7 +18,7 @@ pub struct Ratio {
 impl Ratio {
     /// None when no round has both values.
     pub fn of<M>(
-        what: &'static str,
+        what: impl Into<String>,
         (ones, others): (&[M], &[M]),
         pick: fn(&M) -> Option<f64>,
         expected: Option<f64>,
@@ -26,7 +26,7 @@ impl Ratio {
         let rounds = ones.iter().zip(others);
         let ratio = Spread::of(rounds.filter_map(|(one, other)| Some(pick(one)? / pick(other)?)))?;
         Some(Ratio {
-            what,
+            what: what.into(),
             ratio,
             expected,
         })

@@ -127,7 +127,7 @@ impl Report {
                 self.runs.get(one)?.as_slice(),
                 self.runs.get(other)?.as_slice(),
             );
-            Ratio::of(what, rounds, *pick, Some(*expected))
+            Ratio::of(*what, rounds, *pick, Some(*expected))
         };
         self.ratios = RATIOS.iter().filter_map(ratio).collect();
         Ok(())
