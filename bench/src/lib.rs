@@ -7,4 +7,8 @@
 
 pub mod boot;
 pub mod cpu;
+pub mod host;
+pub mod login;
+pub mod machine;
+pub mod ratio;
 pub mod spread;

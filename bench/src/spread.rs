@@ -33,6 +33,11 @@ impl fmt::Display for Spread {
     }
 }
 
+/// For a column that may be empty.
+pub(crate) fn shown(spread: Option<Spread>) -> String {
+    spread.map_or_else(|| "-".to_owned(), |spread| spread.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measures NodeOS, prints a table and writes the figures as JSON.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,9 +10,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use nodeos_bench::boot::memory::Search;
-use nodeos_bench::boot::{self, Options};
+use nodeos_bench::{boot, login};
 use nodeos_build::cache::Cache;
 use nodeos_build::context::Context;
+use serde::Serialize;
 
 use crate::narration::{self, Lines};
 use crate::project;
@@ -29,6 +31,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum What {
     Boot(BootArguments),
+    Login(LoginArguments),
 }
 
 /// Measure the boot: time, memory and bytes
@@ -48,25 +51,24 @@ pub struct BootArguments {
     pub quick: bool,
 }
 
+/// Measure boot, login and memory at rest of the multi-user system
+///
+/// Against a minimal Debian with systemd, which is made first. Takes about ten minutes once everything is built.
+#[derive(Debug, Args)]
+pub struct LoginArguments {
+    /// How often each system is measured
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub runs: u16,
+    /// Where the figures are written [default: target/bench/login.json]
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Measure once: for those who work on the benchmark
+    #[arg(long, conflicts_with = "runs")]
+    pub quick: bool,
+}
+
 /// Runs a benchmark.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let What::Boot(arguments) = &arguments.what;
-    let options = match arguments.quick {
-        true => Options {
-            runs: 2,
-            search: Search {
-                step_mib: 4,
-                confirmations: 1,
-            },
-        },
-        false => Options {
-            runs: arguments.runs.into(),
-            search: Search {
-                step_mib: 1,
-                confirmations: 3,
-            },
-        },
-    };
     let context = Context {
         source: project::root().to_owned(),
         cache: Cache::open(Cache::default_root().context("cannot tell where the cache is")?),
@@ -74,12 +76,53 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         cancel: Arc::default(),
         jobs: std::thread::available_parallelism().map_or(1, usize::from),
     };
-    let report = boot::run(&context, options)?;
-    let json = arguments
-        .json
-        .clone()
-        .unwrap_or_else(|| project::target_folder().join("bench/boot.json"));
-    write(&json, &serde_json::to_vec_pretty(&report)?)
+    match &arguments.what {
+        What::Boot(arguments) => {
+            let report = boot::run(&context, boot_options(arguments))?;
+            show(&report, arguments.json.as_deref(), "boot.json")
+        }
+        What::Login(arguments) => {
+            let runs = if arguments.quick {
+                1
+            } else {
+                arguments.runs.into()
+            };
+            let report = login::run(&context, login::Options { runs })?;
+            show(&report, arguments.json.as_deref(), "login.json")
+        }
+    }
+}
+
+fn boot_options(arguments: &BootArguments) -> boot::Options {
+    match arguments.quick {
+        true => boot::Options {
+            runs: 2,
+            search: Search {
+                step_mib: 4,
+                confirmations: 1,
+            },
+        },
+        false => boot::Options {
+            runs: arguments.runs.into(),
+            search: Search {
+                step_mib: 1,
+                confirmations: 3,
+            },
+        },
+    }
+}
+
+/// Writes the figures into the file, or `name` in the benchmarks' folder, and prints the table.
+fn show(
+    report: &(impl Serialize + Display),
+    json: Option<&Path>,
+    name: &str,
+) -> anyhow::Result<ExitCode> {
+    let json = json.map_or_else(
+        || project::target_folder().join("bench").join(name),
+        Path::to_owned,
+    );
+    write(&json, &serde_json::to_vec_pretty(report)?)
         .with_context(|| format!("cannot write {}", json.display()))?;
     // The table is the result; a closed pipe takes nothing away from the file.
     let _ = write!(std::io::stdout(), "{report}");

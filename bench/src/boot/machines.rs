@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
-use nodeos_build::assemble::Output;
+use anyhow::ensure;
 use nodeos_build::recipe::RootKind;
-use nodeos_vm::machine::{Machine, Root};
+use nodeos_vm::machine::Root;
 use nodeos_vm::vm::Vm;
 use serde::Serialize;
 
 use super::parts::Parts;
 use crate::cpu;
+use crate::machine::{self, Moment, machine, system};
 
 /// What the trivial init says (`bench/init`).
 const MARKER: &str = "trivial-init runs";
@@ -58,14 +58,6 @@ impl Variant {
     }
 }
 
-/// Seconds since the start of QEMU.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Moment {
-    pub wall: f64,
-    /// Of QEMU's process, user and system.
-    pub cpu: f64,
-}
-
 /// One measurement.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Measured {
@@ -94,12 +86,7 @@ pub(super) fn boot(parts: &Parts, variant: Variant) -> anyhow::Result<Measured> 
     let before = cpu::of_ended_children()?;
     let started = Instant::now();
     let mut vm = Vm::boot(&machine)?;
-    let seen = vm.console.expect_timed(marker, DEADLINE)?;
-    let cpu = cpu::of_process(vm.pid()).context("QEMU ended too early to be measured")?;
-    let mark = Moment {
-        wall: seen.duration_since(started).as_secs_f64(),
-        cpu,
-    };
+    let mark = machine::until(&mut vm, marker, started, DEADLINE)?;
     if variant == Variant::Prompt {
         vm.console.send(".exit\r")?;
     }
@@ -117,26 +104,4 @@ pub(super) fn boot(parts: &Parts, variant: Variant) -> anyhow::Result<Measured> 
         mark,
         end: Some(end),
     })
-}
-
-/// The machine of everything here: emulated, also where there is a hypervisor. The floor is emulated as well, and so
-/// figures of different hosts tell the same.
-fn machine(kernel: &Path, root: Root) -> Machine {
-    let mut machine = Machine::new(kernel.to_owned(), root);
-    machine.term = Some("dumb".to_owned());
-    machine
-}
-
-/// The machine that boots what a build has made, as `root`.
-pub(super) fn system(output: &Output, root: RootKind) -> Machine {
-    let image = output.system.clone();
-    let root = match root {
-        RootKind::Pmem => Root::Pmem {
-            image,
-            size: output.system_bytes,
-        },
-        RootKind::Disk => Root::Disk { image },
-        RootKind::Initramfs => Root::Initramfs { archive: image },
-    };
-    machine(&output.kernel, root)
 }

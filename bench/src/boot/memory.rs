@@ -7,8 +7,9 @@ use nodeos_build::recipe::RootKind;
 use nodeos_vm::vm::Vm;
 use serde::Serialize;
 
-use super::machines::{self, FIRST_PROMPT};
+use super::machines::FIRST_PROMPT;
 use super::parts::Parts;
+use crate::machine;
 
 /// In MiB: less than the kernel alone needs, and what a machine has by default.
 const LEAST_MIB: u32 = 24;
@@ -97,7 +98,7 @@ fn answers(parts: &Parts, root: RootKind, mib: u32) -> anyhow::Result<()> {
     } else {
         &parts.pmem
     };
-    let mut machine = machines::system(output, root);
+    let mut machine = machine::system(output, root);
     machine.memory_mib = mib;
     let end = Instant::now() + DEADLINE;
     let mut vm = Vm::boot(&machine)?;

@@ -4,22 +4,23 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::Context;
-use nodeos_vm::accel::Accel;
-use nodeos_vm::process;
 use serde::Serialize;
 
-use super::machines::{Measured, Moment, Variant};
+use super::machines::{Measured, Variant};
 use super::memory::Found;
 use super::parts::Parts;
-use crate::spread::Spread;
+use crate::host::{Host, first_line};
+use crate::machine::Moment;
+use crate::ratio::{self, Ratio};
+use crate::spread::{Spread, shown};
 
 /// Everything that was found out. Times are in seconds.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub host: Host,
+    pub qemu_user: String,
     pub kernel_release: String,
     pub debian_release: String,
     pub debian_version: String,
@@ -33,34 +34,15 @@ pub struct Report {
     pub bytes: BTreeMap<&'static str, u64>,
 }
 
-/// What everything ran on.
-#[derive(Debug, Serialize)]
-pub struct Host {
-    pub qemu: String,
-    pub qemu_user: String,
-    pub accelerator: Accel,
-    pub processors: usize,
-    /// Load averages at the begin and at the end: on a busy host wall times tell little.
-    pub load: Vec<String>,
-}
-
-/// A variant over another, round by round.
-#[derive(Debug, Serialize)]
-pub struct Ratio {
-    pub what: &'static str,
-    pub ratio: Spread,
-    /// The most that is hoped for. Nothing is asserted.
-    pub expected: f64,
-}
-
 type Pick = fn(&Measured) -> Option<f64>;
 const CPU_MARK: Pick = |measured| Some(measured.mark.cpu);
 const WALL_MARK: Pick = |measured| Some(measured.mark.wall);
 const CPU_END: Pick = |measured| measured.end.map(|end| end.cpu);
 
 use Variant::{DebianTrivial, OursInit, OursTrivial, Prompt, UserMode};
+type Comparison = (&'static str, Variant, Variant, Pick, f64);
 /// What is compared: its name, the variant, the one it is compared with, the value, and what is expected.
-const RATIOS: &[(&str, Variant, Variant, Pick, f64)] = &[
+const RATIOS: &[Comparison] = &[
     (
         "(a) our kernel and init / Debian's, CPU to init",
         OursInit,
@@ -119,15 +101,9 @@ impl Report {
             ("init", size(&parts.init)?),
             ("system image", parts.pmem.system_bytes),
         ]);
-        let host = Host {
-            qemu: first_line(Path::new(&process::program()))?,
-            qemu_user: first_line(&parts.user_mode.program)?,
-            accelerator: Accel::Tcg,
-            processors: std::thread::available_parallelism().map_or(1, usize::from),
-            load: vec![load()?],
-        };
         Ok(Report {
-            host,
+            host: Host::look()?,
+            qemu_user: first_line(&parts.user_mode.program)?,
             kernel_release: parts.kernel.release.clone(),
             debian_release: parts.debian.release.clone(),
             debian_version: parts.debian.version.clone(),
@@ -145,22 +121,13 @@ impl Report {
 
     /// Computes the ratios, and looks at the host once more.
     pub(super) fn end(&mut self) -> anyhow::Result<()> {
-        self.host.load.push(load()?);
-        let ratio = |(what, variant, over, pick, expected): &(
-            &'static str,
-            Variant,
-            Variant,
-            Pick,
-            f64,
-        )| {
-            let rounds = self.runs.get(variant)?.iter().zip(self.runs.get(over)?);
-            let ratio =
-                Spread::of(rounds.filter_map(|(one, other)| Some(pick(one)? / pick(other)?)))?;
-            Some(Ratio {
-                what,
-                ratio,
-                expected: *expected,
-            })
+        self.host.look_again()?;
+        let ratio = |(what, one, other, pick, expected): &Comparison| {
+            let rounds = (
+                self.runs.get(one)?.as_slice(),
+                self.runs.get(other)?.as_slice(),
+            );
+            Ratio::of(*what, rounds, *pick, Some(*expected))
         };
         self.ratios = RATIOS.iter().filter_map(ratio).collect();
         Ok(())
@@ -174,7 +141,7 @@ impl fmt::Display for Report {
             f,
             "{}; {}; accelerator {}",
             self.host.qemu,
-            self.host.qemu_user,
+            self.qemu_user,
             self.host.accelerator.as_str()
         )?;
         let (ours, debian, version) = (
@@ -221,19 +188,7 @@ impl fmt::Display for Report {
                 end(wall)
             )?;
         }
-        writeln!(
-            f,
-            "\n{:52}{:20}expected at most",
-            "ratio, round by round", "min median max"
-        )?;
-        for Ratio {
-            what,
-            ratio,
-            expected,
-        } in &self.ratios
-        {
-            writeln!(f, "{what:52}{:20}{expected}", ratio.to_string())?;
-        }
+        ratio::write_table(f, &self.ratios)?;
         writeln!(f, "\n(c) smallest memory with which the REPL answers")?;
         for (root, found) in &self.memory {
             writeln!(f, "--root {root:33}{found}")?;
@@ -243,29 +198,4 @@ impl fmt::Display for Report {
             .iter()
             .try_for_each(|(name, bytes)| writeln!(f, "{name:40}{bytes:>11}"))
     }
-}
-
-fn shown(spread: Option<Spread>) -> String {
-    spread.map_or_else(|| "-".to_owned(), |spread| spread.to_string())
-}
-
-/// What a program answers to `--version`.
-fn first_line(program: &Path) -> anyhow::Result<String> {
-    let output = Command::new(program).arg("--version").output();
-    let output = output.with_context(|| format!("cannot run {}", program.display()))?;
-    Ok(String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned())
-}
-
-/// The load averages of 1, 5 and 15 minutes (proc_loadavg(5)).
-fn load() -> anyhow::Result<String> {
-    let text = fs::read_to_string("/proc/loadavg").context("cannot read /proc/loadavg")?;
-    Ok(text
-        .split_whitespace()
-        .take(3)
-        .collect::<Vec<_>>()
-        .join(" "))
 }

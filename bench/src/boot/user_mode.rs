@@ -12,8 +12,9 @@ use nodeos_build::tool::find_program;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 
-use super::machines::{FIRST_PROMPT, Measured, Moment};
+use super::machines::{FIRST_PROMPT, Measured};
 use crate::cpu;
+use crate::machine::Moment;
 
 const PROGRAM: &str = "qemu-x86_64";
 /// A hundred times what it takes on an idle machine.

@@ -8,6 +8,7 @@ mod apt_sources;
 pub(crate) mod checksum;
 mod client;
 mod error;
+pub mod host_sources;
 mod npm;
 mod pip;
 mod url;
