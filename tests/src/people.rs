@@ -140,6 +140,13 @@ impl Person {
         Ok((code.trim().parse()?, output.trim_end().to_owned()))
     }
 
+    /// Leaves the shell, up to the next question for a name.
+    pub fn log_out(&mut self) -> anyhow::Result<()> {
+        self.boot.console.send("exit\r")?;
+        self.boot.console.expect("username: ", ANSWER)?;
+        Ok(())
+    }
+
     /// Switches the machine off from its shell.
     pub fn power_off(mut self) -> anyhow::Result<()> {
         self.boot.console.send("poweroff\r")?;

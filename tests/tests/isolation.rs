@@ -42,6 +42,89 @@ fn no_attempt_to_escape_succeeds() {
     person.power_off().unwrap();
 }
 
+/// What root's session is there for: its consoles, the kernel's log, the list of homes, and what it tells all others.
+const ROOTS_OWN: [&str; 5] = [
+    "read the kernel's log",
+    "see other homes",
+    "open the console of the machine",
+    "write what all sessions read",
+    "replace what all sessions read",
+];
+
+#[test]
+fn roots_own_session_leads_nowhere_else_either() {
+    let site = Site::with_homes("escape-of-root", |homes| {
+        let root = homes.join("root");
+        fs::write(root.join("etc/logon.json"), r#"{"password": ""}"#)?;
+        fs::copy(system::scenario()?.path, root.join("bin/scenario"))?;
+        Ok(())
+    })
+    .unwrap();
+    let mut person = site.boot().unwrap();
+    let console = &mut person.boot.console;
+    console.send("nodeos\r").unwrap();
+    console.expect("password: ", ANSWER).unwrap();
+    console.send("wrong\r").unwrap();
+    console.expect("username: ", ANSWER).unwrap();
+    person.log_in("root", "").unwrap();
+    let said = person.run("scenario escape").unwrap();
+    let done: Vec<&str> = said
+        .lines()
+        .filter_map(|line| line.strip_suffix(": DONE"))
+        .filter(|name| !ROOTS_OWN.contains(name))
+        .collect();
+    assert!(done.is_empty(), "these succeeded: {done:?}\n{said}");
+    person.fail("ls /home/nodeos").unwrap();
+    person.fail("echo x > /home/nodeos/etc/logon.json").unwrap();
+    let log = person.run("dmesg").unwrap();
+    assert!(log.contains("Linux version 6."), "{log}");
+    assert!(log.contains("boot: wrong password for nodeos"), "{log}");
+    person.power_off().unwrap();
+}
+
+#[test]
+fn nonsense_does_not_confuse_the_broker() {
+    let site = Site::with_homes("nonsense", homes).unwrap();
+    let mut person = site.boot().unwrap();
+    person.log_in("nodeos", "nodeos").unwrap();
+    let said = person.run("scenario nonsense").unwrap();
+    let failed = |message: &str| format!(r#"{{"type":"failed","message":"{message}"#);
+    let not_understood = failed("the message is not understood");
+    for (name, answer) in [
+        ("no JSON", &not_understood),
+        ("too long", &failed("the message is too long")),
+        ("deep", &not_understood),
+        ("unknown", &not_understood),
+        ("log in", &failed("only root's session logs people in")),
+        (
+            "start a service",
+            &failed("only services of root have capabilities"),
+        ),
+        ("signal a service", &failed("no service network runs")),
+        ("signal nobody", &failed("no service ../x runs")),
+        ("sessions", &r#"{"type":"sessions","#.to_owned()),
+        (
+            "log in on a terminal",
+            &failed("only root's session logs people in"),
+        ),
+        ("many descriptors", &failed("the message is too long")),
+        (
+            "a crowd",
+            &failed("this session has too many connections to the broker"),
+        ),
+        ("after all", &not_understood),
+    ] {
+        let line = format!("{name}: {answer}");
+        assert!(
+            said.lines().any(|said| said.starts_with(&line)),
+            "{line}\n{said}"
+        );
+    }
+    person.log_out().unwrap();
+    person.log_in("ada", "ada").unwrap();
+    person.power_off().unwrap();
+}
+
 #[test]
 fn a_users_process_is_that_user_and_has_no_capability_and_no_way_to_one() {
     let site = Site::with_homes("ids", homes).unwrap();

@@ -96,7 +96,10 @@ fn attach(
         Wait::UpToALimit => Some(PATIENCE),
         Wait::ForEver => None,
     };
-    let found = find::wait_for(spec, patience).map_err(MountUsersError::Look)?;
+    let found = find::wait_for(spec, patience, || {
+        log.say(&format!("{spec} is not there yet, and waited for"));
+    })
+    .map_err(MountUsersError::Look)?;
     let device = found.ok_or_else(|| MountUsersError::Absent {
         device: spec.to_string(),
         waited: PATIENCE,

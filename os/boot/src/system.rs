@@ -20,9 +20,11 @@ const MEMORY: &str = "/proc/meminfo";
 /// What PID 1 wrote down of the kernel's `ip=`.
 const RESOLVER: &str = "/run/resolv.conf";
 
-/// Written at the boot: no session makes a user namespace, in which it would be root, and nobody traces
-/// another process (user_namespaces(7), Documentation/admin-guide/LSM/Yama.rst of the kernel).
-const SYSCTLS: [(&str, &str); 2] = [
+/// Written at the boot: no session makes a user namespace, in which it would be root, nobody traces another process
+/// (user_namespaces(7), Documentation/admin-guide/LSM/Yama.rst of the kernel), and who can open the kernel's log may read
+/// it: that is root's session, which has the node for it and no capability, and everybody else is refused the call.
+const SYSCTLS: [(&str, &str); 3] = [
+    ("/proc/sys/kernel/dmesg_restrict", "0"),
     ("/proc/sys/user/max_user_namespaces", "0"),
     ("/proc/sys/kernel/yama/ptrace_scope", "2"),
 ];

@@ -186,16 +186,23 @@ impl<'a> Supervisor<'a> {
                     self.add(service);
                 }
             }
-            Err(error) => self.take_problems(vec![Problem {
-                name: None,
-                text: sentence(&error),
-            }]),
+            Err(error) => {
+                let mut text = sentence(&error);
+                if self.uid.is_root() {
+                    // Nobody can log in, then.
+                    text.push_str("; to repair it, start the machine with the word single");
+                }
+                self.take_problems(vec![Problem { name: None, text }]);
+            }
         }
     }
 
     fn take_problems(&mut self, problems: Vec<Problem>) {
         for problem in &problems {
             self.say(format_args!("{}", problem.text));
+            // Of root's session that is the console, where people may wait for services that do not come.
+            let line = format!("palmtree: {}\r\n", problem.text);
+            let _ = io::stderr().write_all(line.as_bytes());
         }
         self.problems = problems;
     }

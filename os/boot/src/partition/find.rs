@@ -2,11 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nodeos_spec::device::DeviceSpec;
 use nodeos_spec::device::ext::{NEEDED, Superblock};
+use nodeos_spec::device::table;
 use nodeos_sys::error::OsError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -29,17 +31,23 @@ pub(crate) enum FindError {
     Events(#[source] OsError),
 }
 
-/// The device, as soon as it is there; none when it is not there in time. Without `patience` for ever.
+/// The device, as soon as it is there; none when it is not there in time. Without `patience` for ever. `say_so` is called
+/// when it has to be waited for.
 pub(crate) fn wait_for(
     spec: &DeviceSpec,
     patience: Option<Duration>,
+    say_so: impl FnOnce(),
 ) -> Result<Option<PathBuf>, FindError> {
     // First the ears, then the eyes: what appears in between is heard.
     let events = events().map_err(|errno| FindError::Events(OsError(errno)))?;
     let end = patience.map(|patience| Instant::now() + patience);
+    let mut say_so = Some(say_so);
     loop {
         if let Some(device) = look(spec)? {
             return Ok(Some(device));
+        }
+        if let Some(say_so) = say_so.take() {
+            say_so();
         }
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
@@ -89,7 +97,7 @@ fn look(spec: &DeviceSpec) -> Result<Option<PathBuf>, FindError> {
         let about = fs::read_to_string(entry.path().join("uevent")).unwrap_or_default();
         let is_it = match spec {
             DeviceSpec::PartUuid(uuid) => {
-                value(&about, "PARTUUID").is_some_and(|found| found.eq_ignore_ascii_case(uuid))
+                partition_uuid(&entry.path()).is_some_and(|found| found.eq_ignore_ascii_case(uuid))
             }
             DeviceSpec::PartLabel(label) => value(&about, "PARTNAME") == Some(label),
             _ => superblock(&device).is_some_and(|superblock| spec.names(&superblock)),
@@ -99,6 +107,32 @@ fn look(spec: &DeviceSpec) -> Result<Option<PathBuf>, FindError> {
         }
     }
     Ok(None)
+}
+
+/// Of a partition, by its folder in /sys: what its disk's table says. From Linux 6.13 on the kernel would say it, too.
+fn partition_uuid(folder: &Path) -> Option<String> {
+    let number = number(&folder.join("partition"))?.try_into().ok()?;
+    // A link to where the device really is, which is in its disk's folder.
+    let folder = folder.canonicalize().ok()?;
+    let parent = folder.parent()?;
+    let block = self::number(&parent.join("queue/logical_block_size"))?;
+    let disk = File::open(Path::new(DEVICES).join(parent.file_name()?)).ok()?;
+    let sector = bytes(&disk, 0)?;
+    if !table::is_protective(&sector) {
+        return table::mbr_uuid(&sector, number);
+    }
+    let entry = table::gpt_entry(&bytes(&disk, block)?, block, number)?;
+    table::gpt_uuid(&bytes(&disk, entry)?)
+}
+
+fn number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+fn bytes<const N: usize>(disk: &File, offset: u64) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    disk.read_exact_at(&mut bytes, offset).ok()?;
+    Some(bytes)
 }
 
 /// Of the lines `NAME=value` that the kernel says about a device.
@@ -117,6 +151,6 @@ mod tests {
         let about = "MAJOR=254\nDEVTYPE=partition\nPARTN=2\nPARTNAME=users a=b\n";
         assert_eq!(value(about, "PARTNAME"), Some("users a=b"));
         assert_eq!(value(about, "PART"), None);
-        assert_eq!(value(about, "PARTUUID"), None);
+        assert_eq!(value(about, "PARTLABEL"), None);
     }
 }

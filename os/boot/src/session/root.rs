@@ -38,7 +38,8 @@ pub(crate) struct View<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rights {
     User,
-    /// Sees the users partition at /home, the machine's consoles, and may write what /run/system holds.
+    /// Sees the users partition at /home, the machine's consoles and the kernel's log, and may write what /run/system
+    /// holds.
     Root,
 }
 
@@ -206,6 +207,7 @@ fn devices(view: &View<'_>, root: &Path) -> Result<(), BuildRootError> {
     }
     if view.rights == Rights::Root {
         consoles(&dev)?;
+        node(&dev.join("kmsg"), 0o400, fs::makedev(1, 11))?;
     }
     for (name, target) in LINKS {
         let path = dev.join(name);

@@ -1,0 +1,114 @@
+//! A terminal that people use one after the other, and the keys that programs live on.
+
+use std::fs;
+
+use nodeos_tests::boot::ANSWER;
+use nodeos_tests::people::{Site, add_user};
+use nodeos_tests::system;
+
+#[test]
+fn nothing_that_somebody_leaves_behind_listens_to_the_next_or_keeps_them_out() {
+    let site = Site::with_homes("left-behind", |homes| {
+        add_user(homes, "ada")?;
+        fs::copy(system::scenario()?.path, homes.join("nodeos/bin/scenario"))?;
+        Ok(())
+    })
+    .unwrap();
+    let mut person = site.boot().unwrap();
+    person.log_in("nodeos", "nodeos").unwrap();
+    person.run("scenario leave-a-listener /heard").unwrap();
+    // Nothing comes out of the terminal from here on, and nobody else may open it.
+    person
+        .boot
+        .console
+        .send("scenario spoil-terminal; exit\r")
+        .unwrap();
+    person.boot.console.expect("username: ", ANSWER).unwrap();
+    person.log_in("ada", "ada").unwrap();
+    assert_eq!(person.run("whoami").unwrap(), "ada");
+    person.log_out().unwrap();
+    person.log_in("nodeos", "nodeos").unwrap();
+    let heard = person.run("cat /heard").unwrap();
+    assert!(heard.starts_with("listening\n"), "{heard}");
+    assert!(!heard.contains("ada"), "{heard}");
+    let processes = person.run("ps -e").unwrap();
+    assert!(
+        !processes.contains("scenario"),
+        "it listens still:\n{processes}"
+    );
+    person.power_off().unwrap();
+}
+
+#[test]
+fn keys_that_are_signals_reach_who_they_are_for() {
+    let site = Site::new("keys").unwrap();
+    let mut person = site.boot().unwrap();
+    person.log_in("nodeos", "nodeos").unwrap();
+    // Ctrl-C ends the program and not the shell.
+    person
+        .boot
+        .console
+        .send("node -e 'console.log(6*7); setInterval(() => {}, 1000)'\r")
+        .unwrap();
+    person.boot.console.expect("42\r\n", ANSWER).unwrap();
+    person.boot.console.send("\x03").unwrap();
+    person.boot.console.expect(" > ", ANSWER).unwrap();
+    assert_eq!(person.run("echo $?").unwrap(), "130");
+    // Ctrl-Z stops it, bg has it go on, fg brings it back.
+    person
+        .boot
+        .console
+        .send("node -e 'console.log(6*8); setInterval(() => {}, 1000)'\r")
+        .unwrap();
+    person.boot.console.expect("48\r\n", ANSWER).unwrap();
+    person.boot.console.send("\x1a").unwrap();
+    person.boot.console.expect(" > ", ANSWER).unwrap();
+    let jobs = person.run("jobs").unwrap();
+    assert!(jobs.contains("Stopped"), "{jobs}");
+    person.run("bg").unwrap();
+    let jobs = person.run("jobs").unwrap();
+    assert!(jobs.contains("Running"), "{jobs}");
+    person.boot.console.send("fg\r").unwrap();
+    person.boot.console.expect("setInterval", ANSWER).unwrap();
+    person.boot.console.send("\x03").unwrap();
+    person.boot.console.expect(" > ", ANSWER).unwrap();
+    assert_eq!(person.run("jobs").unwrap(), "");
+    // A program that reads gets the end of its input by Ctrl-D, and then the shell does.
+    person.boot.console.send("cat\r").unwrap();
+    person.boot.console.send("grüße\r").unwrap();
+    person
+        .boot
+        .console
+        .expect("grüße\r\ngrüße\r\n", ANSWER)
+        .unwrap();
+    person.boot.console.send("\x04").unwrap();
+    person.boot.console.expect(" > ", ANSWER).unwrap();
+    // What was typed comes back, and what was begun is completed.
+    person.run("echo again").unwrap();
+    person.boot.console.send("\x1b[A\r").unwrap();
+    person.boot.console.expect("\r\nagain\r\n", ANSWER).unwrap();
+    person.boot.console.expect(" > ", ANSWER).unwrap();
+    person.boot.console.send("whoam\t\r").unwrap();
+    person
+        .boot
+        .console
+        .expect("\r\nnodeos\r\n", ANSWER)
+        .unwrap();
+    person.boot.console.expect(" > ", ANSWER).unwrap();
+    person.run("echo ключ > '/tmp/日本 ü'").unwrap();
+    assert_eq!(person.run("ls /tmp").unwrap(), "日本 ü");
+    assert_eq!(person.run("cat /tmp/日*").unwrap(), "ключ");
+    // Keys that erase take whole characters.
+    person
+        .boot
+        .console
+        .send("echo aé\x7f\x7fbü\x7fc; echo =$?'=end'\r")
+        .unwrap();
+    let said = person.boot.console.expect("=end\r\n", ANSWER).unwrap();
+    assert!(said.contains("\r\nbc\r\n"), "{said:?}");
+    person.boot.console.expect(" > ", ANSWER).unwrap();
+    person.boot.console.send("\x04").unwrap();
+    person.boot.console.expect("username: ", ANSWER).unwrap();
+    person.log_in("nodeos", "nodeos").unwrap();
+    person.power_off().unwrap();
+}
