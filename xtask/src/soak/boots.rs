@@ -1,26 +1,13 @@
-//! `cargo xtask soak`: what `cargo xtask test` does once, many times over, to find what fails one time in a hundred.
+//! Machines of the smallest system, from every kind of root, booted and ended in every way there is.
 
-use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use clap::Args;
 use nodeos_build::recipe::{Recipe, RootKind};
 use nodeos_tests::boot::{ANSWER, Scratch};
 use nodeos_tests::system::{self, BAREBONES};
 
 use crate::narration;
-
-/// Boot and stop machines many times, in every way there is
-///
-/// Each round boots one of the three kinds of root to the prompt, lets it answer, and ends it in one of five ways, the
-/// last of which pulls the plug. Everything about a round that fails is kept in `target/boot-tests/soak`.
-#[derive(Debug, Args)]
-pub struct Arguments {
-    /// How many machines to boot
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
-    pub boots: u32,
-}
 
 /// How a round ends its machine.
 #[derive(Debug, Clone, Copy)]
@@ -42,9 +29,9 @@ const ENDS: [End; 5] = [
 ];
 
 /// Runs the rounds; the first that fails ends it.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(boots: u32) -> anyhow::Result<()> {
     let begin = Instant::now();
-    for number in 0..arguments.boots {
+    for number in 0..boots {
         let index = number as usize;
         let (root, end) = (ROOTS[index % ROOTS.len()], ENDS[index % ENDS.len()]);
         round(root, end)
@@ -52,14 +39,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         if (number + 1) % 10 == 0 {
             let seconds = begin.elapsed().as_secs();
             narration::line(format_args!(
-                "{} of {} boots in {seconds} s",
-                number + 1,
-                arguments.boots
+                "{} of {boots} boots in {seconds} s",
+                number + 1
             ));
         }
     }
-    narration::line(format_args!("{} boots, none failed", arguments.boots));
-    Ok(ExitCode::SUCCESS)
+    narration::line(format_args!("{boots} boots, none failed"));
+    Ok(())
 }
 
 fn round(root: RootKind, end: End) -> anyhow::Result<()> {
