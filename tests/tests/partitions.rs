@@ -21,7 +21,7 @@ const AFTER: u64 = 34;
 /// The type of a Linux filesystem, and the partition's own number: GUIDs as they are on a disk.
 const LINUX: [u8; 16] = *b"\xaf\x3d\xc6\x0f\x83\x84\x72\x47\x8e\x79\x3d\x69\xd8\x47\x7d\xe4";
 const OWN: [u8; 16] = *b"\x04\x03\x02\x01\x06\x05\x08\x07\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10";
-const OWN_TEXT: &str = "04030201-0605-0807-090a-0b0c0d0e0f10";
+const OWN_TEXT: &str = "01020304-0506-0708-090a-0b0c0d0e0f10";
 const SIGNATURE: u32 = 0x1234_5678;
 
 #[test]
@@ -85,7 +85,7 @@ fn a_partition_of_an_older_kind_is_a_users_partition_too() {
 
 #[test]
 fn a_disk_that_is_plugged_in_late_is_waited_for_and_found_by_its_uuid() {
-    // Only a workstation's kernel can have a disk plugged in.
+    // Only a workstation's kernel knows USB disks.
     let recipe = Recipe {
         flavor: Flavor::Workstation,
         ..USERSFS
@@ -101,13 +101,13 @@ fn a_disk_that_is_plugged_in_late_is_waited_for_and_found_by_its_uuid() {
         "-drive".into(),
         format!("if=none,id=late,format=raw,file={}", image.display()).into(),
         "-device".into(),
-        "pcie-root-port,id=port,chassis=1,slot=1".into(),
+        "qemu-xhci,id=usb".into(),
     ];
     let mut boot = site.scratch.boot(&site.machine).unwrap();
     let waits = format!("boot: UUID={uuid} is not there yet, and waited for");
     boot.console.expect(&waits, BOOT).unwrap();
     let mut qmp = Qmp::connect(&socket, ANSWER).unwrap();
-    let device = json!({"driver": "virtio-blk-pci", "drive": "late", "bus": "port"});
+    let device = json!({"driver": "usb-storage", "drive": "late", "bus": "usb.0"});
     qmp.execute("device_add", device).unwrap();
     boot.console.expect("username: ", BOOT).unwrap();
     let mut person = Person { boot };

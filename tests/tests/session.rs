@@ -29,7 +29,10 @@ const LANGUAGE: [(&str, &str); 17] = [
 
 /// Lines that succeed, and something of what they print.
 const COMMANDS: [(&str, &str); 27] = [
-    ("help", "every npm package is a NodeOS package"),
+    (
+        "help",
+        "This machine is a Linux kernel, Node.js, and very little else.",
+    ),
     ("man npm | head -n 1", "npm - a JavaScript package manager"),
     ("ip link show lo", "<LOOPBACK,UP,LOWER_UP>"),
     ("ip -4 addr show eth0", "inet 10.0.2.15/24"),
@@ -147,9 +150,9 @@ fn surroundings(person: &mut Person) {
     assert_eq!(taken, "mine");
     let devices =
         "fd\nfull\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero";
-    assert_eq!(person.run("ls -A /dev").unwrap(), devices);
+    assert_eq!(person.run("ls -A1 /dev").unwrap(), devices);
     assert_eq!(
-        person.run("ls -A /dev/pts /dev/shm").unwrap(),
+        person.run("ls -A1 /dev/pts /dev/shm").unwrap(),
         "/dev/pts:\nptmx\n\n/dev/shm:"
     );
     person.fail("echo x > /dev/full").unwrap();

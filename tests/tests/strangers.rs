@@ -235,7 +235,7 @@ fn a_broken_file_of_roots_services_is_named_at_the_console_with_what_to_do() {
     })
     .unwrap();
     let mut boot = site.scratch.boot(&site.machine).unwrap();
-    let line = "palmtree: palmtree.json is not what it should be: trailing comma at line 2 column 25; \
+    let line = "palmtree: palmtree.json is not what it should be: key must be a string at line 2 column 25; \
                 to repair it, start the machine with the word single";
     boot.console.expect(line, BOOT).unwrap();
 }

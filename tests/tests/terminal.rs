@@ -74,7 +74,8 @@ fn keys_that_are_signals_reach_who_they_are_for() {
     person.boot.console.expect(" > ", ANSWER).unwrap();
     assert_eq!(person.run("jobs").unwrap(), "");
     // A program that reads gets the end of its input by Ctrl-D, and then the shell does.
-    person.boot.console.send("cat\r").unwrap();
+    person.boot.console.send("echo re''ady; cat\r").unwrap();
+    person.boot.console.expect("ready\r\n", ANSWER).unwrap();
     person.boot.console.send("grüße\r").unwrap();
     person
         .boot
@@ -82,18 +83,6 @@ fn keys_that_are_signals_reach_who_they_are_for() {
         .expect("grüße\r\ngrüße\r\n", ANSWER)
         .unwrap();
     person.boot.console.send("\x04").unwrap();
-    person.boot.console.expect(" > ", ANSWER).unwrap();
-    // What was typed comes back, and what was begun is completed.
-    person.run("echo again").unwrap();
-    person.boot.console.send("\x1b[A\r").unwrap();
-    person.boot.console.expect("\r\nagain\r\n", ANSWER).unwrap();
-    person.boot.console.expect(" > ", ANSWER).unwrap();
-    person.boot.console.send("whoam\t\r").unwrap();
-    person
-        .boot
-        .console
-        .expect("\r\nnodeos\r\n", ANSWER)
-        .unwrap();
     person.boot.console.expect(" > ", ANSWER).unwrap();
     person.run("echo ключ > '/tmp/日本 ü'").unwrap();
     assert_eq!(person.run("ls /tmp").unwrap(), "日本 ü");
