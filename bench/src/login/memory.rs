@@ -17,9 +17,9 @@ pub struct MachineMemory {
 }
 
 impl MachineMemory {
-    /// From the text of `/proc/meminfo`, whatever is around it.
+    /// From the text of `/proc/meminfo`, whatever is around it: a shell may say something to the terminal just before.
     pub(super) fn parse(text: &str) -> Option<MachineMemory> {
-        let field = |name: &str| kib(text.lines().find_map(|line| line.trim().strip_prefix(name)));
+        let field = |name: &str| kib(text.split_once(name)?.1.lines().next());
         Some(MachineMemory {
             total: field("MemTotal:")?,
             free: field("MemFree:")?,
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_machines_own_words_are_read_between_others() {
-        let text = "cat /proc/meminfo\r\nMemTotal:   500000 kB\r\nMemFree:  300000 kB\r\nMemAvailable:  400000 kB\r\n";
+        let text = "cat /proc/meminfo\r\n\u{1b}[?2004l\rMemTotal:   500000 kB\r\nMemFree:  300000 kB\r\nMemAvailable:  400000 kB\r\n";
         let memory = MachineMemory::parse(text).unwrap();
         assert_eq!((memory.used(), memory.free), (100_000, 300_000));
         assert_eq!(memory.gone(512), 124_288);
