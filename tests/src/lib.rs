@@ -8,6 +8,7 @@ pub mod boot;
 pub mod cli;
 pub mod http;
 pub mod people;
+pub mod pjdfstest;
 pub mod registry;
 pub mod screen;
 pub mod system;

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod escape;
+pub mod filesystem;
 pub mod nonsense;
 pub mod order;
 pub mod port;

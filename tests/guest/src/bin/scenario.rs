@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use nodeos_guest::{escape, nonsense, scenario, spy, terminal};
+use nodeos_guest::{escape, filesystem, nonsense, scenario, spy, terminal};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +27,9 @@ fn main() -> ExitCode {
         // The kernel's own words for PID 1 are no scenario.
         _ if is_init => Err(spy::become_boot()),
         ["escape"] => escape::all(&mut out),
+        ["filesystem", folder] => filesystem::ask(folder, &mut out),
+        ["try-locks", path] => filesystem::try_locks(path, &mut out),
+        ["as", id, program, rest @ ..] => Err(scenario::become_user(id, program, rest)),
         ["ids"] => escape::ids(&mut out),
         ["nonsense"] => nonsense::all(&mut out),
         ["spoil-terminal"] => terminal::spoil(),
