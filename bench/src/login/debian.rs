@@ -27,13 +27,16 @@ const BUILD_VERSION: &str = "1";
 /// What Debian calls the processor.
 const ARCH: &str = "amd64";
 /// Beside the essential packages and apt (mmdebstrap(1), `minbase`): what makes a machine of them. There is no D-Bus,
-/// because nobody needs it to log in.
+/// because nobody needs it to log in, and so no logind.
 const PACKAGES: &[&str] = &["linux-image-cloud-amd64", "systemd-sysv", "udev"];
-/// What Debian's own tools do in the finished system: the user that logs in, root's password, DHCP.
+/// What Debian's own tools do in the finished system: the user that logs in, root's password, DHCP. The machine has no
+/// screen, so nobody waits for a login on its six virtual terminals.
 const COMMANDS: &[&str] = &[
     r#"chroot "$1" useradd --create-home --shell /bin/bash nodeos"#,
     r#"printf 'nodeos:nodeos\nroot:root\n' | chroot "$1" chpasswd"#,
     r#"chroot "$1" systemctl enable systemd-networkd.service"#,
+    r#"chroot "$1" systemctl disable getty@tty1.service"#,
+    r#"chroot "$1" systemctl mask getty-static.service"#,
 ];
 /// Files of a system that has a disk and a network: path and text.
 const FILES: &[(&str, &str)] = &[

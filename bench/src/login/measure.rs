@@ -90,7 +90,7 @@ pub(super) fn measure(systems: &Systems, variant: Variant) -> anyhow::Result<Mea
     settle(&mut vm)?;
     // In this order: asking the machine is work for it.
     let host_memory = HostMemory::of(vm.pid(), machine.memory_mib, systems.mapped(variant))?;
-    let said = command(&mut vm, manners, "cat /proc/meminfo")?;
+    let said = command(&mut vm, manners, "cat /proc/meminfo /proc/zoneinfo")?;
     let machine_memory = MachineMemory::parse(&said).with_context(|| {
         format!("/proc/meminfo of the machine is not what it should be: {said}")
     })?;

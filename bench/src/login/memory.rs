@@ -6,6 +6,9 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
+/// On x86_64.
+const PAGE_KIB: u64 = 4;
+
 /// What the machine's kernel says (proc_meminfo(5)), in KiB.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct MachineMemory {
@@ -14,22 +17,36 @@ pub struct MachineMemory {
     pub free: u64,
     /// What programs could still get without swapping: caches that can be given up count as free.
     pub available: u64,
+    /// Free, but in the lists that each processor keeps for itself (proc_zoneinfo(5)): counted as neither.
+    pub lists: u64,
 }
 
 impl MachineMemory {
-    /// From the text of `/proc/meminfo`, whatever is around it: a shell may say something to the terminal just before.
+    /// From the texts of `/proc/meminfo` and `/proc/zoneinfo`, whatever is around them: a shell may say something to the terminal just before.
     pub(super) fn parse(text: &str) -> Option<MachineMemory> {
         let field = |name: &str| kib(text.split_once(name)?.1.lines().next());
+        let counts = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("count:"));
+        let pages: u64 = counts
+            .filter_map(|count| count.trim().parse::<u64>().ok())
+            .sum();
         Some(MachineMemory {
             total: field("MemTotal:")?,
             free: field("MemFree:")?,
             available: field("MemAvailable:")?,
+            lists: pages * PAGE_KIB,
         })
     }
 
     /// In use by kernel and programs.
     pub fn used(&self) -> u64 {
         self.total - self.available
+    }
+
+    /// As [`MachineMemory::used`], without what is free in the lists of processors.
+    pub fn used_without_lists(&self) -> u64 {
+        self.used().saturating_sub(self.lists)
     }
 
     /// All that is gone of a machine's `memory_mib`, the kernel's own part with it.
@@ -52,7 +69,7 @@ pub struct HostMemory {
     pub image: u64,
     /// Code that the emulator has translated. With a hypervisor there is none.
     pub translated: u64,
-    /// QEMU itself.
+    /// QEMU itself, and kernel and initrd as it has read them.
     pub rest: u64,
 }
 
@@ -137,9 +154,10 @@ mod tests {
 
     #[test]
     fn the_machines_own_words_are_read_between_others() {
-        let text = "cat /proc/meminfo\r\n\u{1b}[?2004l\rMemTotal:   500000 kB\r\nMemFree:  300000 kB\r\nMemAvailable:  400000 kB\r\n";
+        let text = "cat /proc/meminfo\r\n\u{1b}[?2004l\rMemTotal:   500000 kB\r\nMemFree:  300000 kB\r\nMemAvailable:  400000 kB\r\n    cpu: 0\r\n              count: 1000\r\n              high:  3567\r\n";
         let memory = MachineMemory::parse(text).unwrap();
         assert_eq!((memory.used(), memory.free), (100_000, 300_000));
+        assert_eq!(memory.used_without_lists(), 96_000);
         assert_eq!(memory.gone(512), 124_288);
         assert_eq!(MachineMemory::parse("MemTotal: 1 kB"), None);
     }

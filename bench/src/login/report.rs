@@ -51,6 +51,9 @@ const TIMES: &[Column] = &[
 ];
 const IN_THE_MACHINE: &[Column] = &[
     ("used", |run| mib(run.machine_memory.used())),
+    ("without lists", |run| {
+        mib(run.machine_memory.used_without_lists())
+    }),
     ("with the kernel", |run| {
         mib(run.machine_memory.gone(MEMORY_MIB))
     }),
@@ -81,6 +84,11 @@ const RATIOS: &[(&str, Pick, Option<f64>)] = &[
         "memory used at rest",
         |run| Some(mib(run.machine_memory.used())),
         Some(0.4),
+    ),
+    (
+        "memory used at rest, without lists",
+        |run| Some(mib(run.machine_memory.used_without_lists())),
+        None,
     ),
     (
         "memory used at rest, with the kernel",
