@@ -125,6 +125,11 @@ fn a_program_from_the_registry_is_its_users_at_once_and_after_a_restart() {
     person.fail("cowsay moo").unwrap();
     run(&mut person, "npm install -g cowsay@1.6.0", INSTALL);
     cow_says_moo(&mut person);
+    // npm is the system's: it does not advise to install another one, which would fail.
+    assert_eq!(
+        run(&mut person, "npm config get update-notifier", NPM),
+        "false"
+    );
     assert_eq!(person.run("command -v cowsay").unwrap(), "/bin/cowsay");
     person.boot.console.send("exit\r").unwrap();
     person.boot.console.expect("username: ", ANSWER).unwrap();
