@@ -67,7 +67,11 @@ fn collect(folder: &Path, sources: &mut Vec<Source>) {
         let path = entry.path();
         let relative = path.strip_prefix(project::root()).unwrap().to_owned();
         let kind = entry.file_type().unwrap();
-        if kind.is_dir() && !NOT_OURS.iter().any(|name| relative == Path::new(name)) {
+        // In a second working tree of git, .git is a file.
+        if NOT_OURS.iter().any(|name| relative == Path::new(name)) {
+            continue;
+        }
+        if kind.is_dir() {
             collect(&path, sources);
         } else if kind.is_file() {
             // What is not UTF-8 is no text.
