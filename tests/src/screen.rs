@@ -7,6 +7,8 @@ use anyhow::{Context as _, ensure};
 
 /// The kernel's console font for screens of this size: 8 by 16 points (lib/fonts/font_8x16.c).
 const FONT: (usize, usize) = (8, 16);
+/// The cursor's two lines of a cell, in bits of a [`Glyph`].
+const BOTTOM_BITS: usize = 2 * FONT.0;
 /// The brightness, of 255, from which a point is part of a character. The background is black.
 const LIT: u8 = 64;
 
@@ -70,6 +72,15 @@ impl Screen {
             .iter()
             .filter(|row| row.iter().any(|glyph| *glyph != 0))
             .count()
+    }
+
+    /// How many lines begin with a word of so many characters. The cursor, which is a line at the bottom of its cell, is none.
+    pub fn lines_with_first_word(&self, length: usize) -> usize {
+        let is_empty = |glyph: &Glyph| glyph >> BOTTOM_BITS == 0;
+        let begins = |row: &&Vec<Glyph>| {
+            !row.iter().take(length).any(is_empty) && row.get(length).is_some_and(is_empty)
+        };
+        self.rows.iter().filter(begins).count()
     }
 
     /// Learns the characters of `text`, all different, from a screen on which it stands in quotes twice: as it was
