@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use nodeos_build::assemble::{self, UsersOrder};
 use nodeos_build::recipe::{Layer, Recipe};
+use nodeos_spec::cmdline::SINGLE;
 use nodeos_vm::machine::{Machine, Network};
 
 use crate::boot::{ANSWER, BOOT, Boot, Scratch, without_escapes};
@@ -84,6 +85,18 @@ impl Site {
         boot.console
             .expect("username: ", BOOT)
             .context("nobody is asked for a name")?;
+        Ok(Person { boot })
+    }
+}
+
+impl Site {
+    /// Boots it in administrator mode, up to root's shell.
+    pub fn administrator(&self) -> anyhow::Result<Person> {
+        let mut machine = self.machine.clone();
+        machine.append.push(SINGLE.to_owned());
+        let mut boot = self.scratch.boot(&machine)?;
+        boot.console.expect("Administrator mode", BOOT)?;
+        boot.console.expect(" > ", BOOT)?;
         Ok(Person { boot })
     }
 }

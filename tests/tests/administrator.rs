@@ -5,12 +5,8 @@ use nodeos_tests::people::{Person, Site, check_filesystem};
 
 #[test]
 fn single_is_root_with_everybodys_files_and_nobody_elses_session() {
-    let mut site = Site::new("single").unwrap();
-    site.machine.append.push("single".to_owned());
-    let mut boot = site.scratch.boot(&site.machine).unwrap();
-    boot.console.expect("Administrator mode", BOOT).unwrap();
-    boot.console.expect(" > ", BOOT).unwrap();
-    let mut person = Person { boot };
+    let site = Site::new("single").unwrap();
+    let mut person = site.administrator().unwrap();
     assert_eq!(person.run("whoami").unwrap(), "root");
     let files = person.run("cat /home/nodeos/etc/logon.json").unwrap();
     assert!(files.contains("\"password\""), "{files}");
@@ -23,19 +19,14 @@ fn single_is_root_with_everybodys_files_and_nobody_elses_session() {
 
 #[test]
 fn a_user_that_was_added_there_can_log_in() {
-    let mut site = Site::new("useradd").unwrap();
-    let words = site.machine.append.clone();
-    site.machine.append.push("single".to_owned());
-    let mut boot = site.scratch.boot(&site.machine).unwrap();
-    boot.console.expect(" > ", BOOT).unwrap();
-    let mut person = Person { boot };
+    let site = Site::new("useradd").unwrap();
+    let mut person = site.administrator().unwrap();
     person
         .run("echo secret | useradd ada --password-stdin")
         .unwrap();
     person.boot.console.send("exit\r").unwrap();
     person.boot.powered_off().unwrap();
 
-    site.machine.append = words;
     let mut person = site.boot().unwrap();
     person.log_in("ada", "secret").unwrap();
     assert_eq!(person.run("whoami").unwrap(), "ada");

@@ -8,8 +8,7 @@ use std::time::Duration;
 use nodeos_build::assemble::{self, image::erofs_options};
 use nodeos_image::erofs;
 use nodeos_image::tree::Entry;
-use nodeos_tests::boot::BOOT;
-use nodeos_tests::people::{Person, Site, USERSFS};
+use nodeos_tests::people::{Site, USERSFS};
 use nodeos_tests::{pjdfstest, system};
 use nodeos_vm::machine::Root;
 
@@ -60,16 +59,6 @@ fn site(name: &str) -> anyhow::Result<Site> {
     Ok(site)
 }
 
-/// Somebody in administrator mode.
-fn administrator(site: &Site) -> anyhow::Result<Person> {
-    let mut machine = site.machine.clone();
-    machine.append.push("single".to_owned());
-    let mut boot = site.scratch.boot(&machine)?;
-    boot.console.expect("Administrator mode", BOOT)?;
-    boot.console.expect(" > ", BOOT)?;
-    Ok(Person { boot })
-}
-
 /// What a program prints in a home, and what it prints on plain ext4 as the same user.
 fn in_home_and_on_ext4(site: &Site, home: &str, ext4: &str) -> (String, String) {
     let mut person = site.boot().unwrap();
@@ -77,7 +66,7 @@ fn in_home_and_on_ext4(site: &Site, home: &str, ext4: &str) -> (String, String) 
     let (_, home) = person.run_for(home, QUESTIONS).unwrap();
     person.power_off().unwrap();
 
-    let mut person = administrator(site).unwrap();
+    let mut person = site.administrator().unwrap();
     // Whoever is not root is to find the way to that folder.
     person.run("chmod 711 /home").unwrap();
     let line = format!("{BIN}/scenario as {NODEOS} {ext4}");

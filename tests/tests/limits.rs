@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use nodeos_tests::boot::BOOT;
 use nodeos_tests::people::{Person, Site, add_user};
 
 /// How long a session takes what it can get while somebody else works.
@@ -59,12 +58,8 @@ fn log_in(person: &mut Person) {
 }
 
 /// What a file of the user's says, seen by the administrator.
-fn file_of_nodeos(mut site: Site, path: &str) -> String {
-    site.machine.append.push("single".to_owned());
-    let mut boot = site.scratch.boot(&site.machine).unwrap();
-    boot.console.expect("Administrator mode", BOOT).unwrap();
-    boot.console.expect(" > ", BOOT).unwrap();
-    let mut person = Person { boot };
+fn file_of_nodeos(site: &Site, path: &str) -> String {
+    let mut person = site.administrator().unwrap();
     person.run(&format!("cat /home/nodeos{path}")).unwrap()
 }
 
@@ -84,7 +79,7 @@ fn a_session_that_makes_processes_without_end_does_not_keep_others_out() {
     );
     assert!(work_beside(&site) > 1);
     // On a busy host it may not come to the limit, and takes all the time that it can get until then.
-    let said = file_of_nodeos(site, "/log/hog.log");
+    let said = file_of_nodeos(&site, "/log/hog.log");
     assert!(said.contains("made 50"), "{said}");
 }
 
@@ -95,6 +90,6 @@ fn a_session_that_takes_memory_without_end_does_not_keep_others_out() {
         "#!/usr/bin/env node\nconst all = [];\nfor (;;) all.push(Buffer.alloc(1 << 20, 1));\n",
     );
     assert!(work_beside(&site) > 1);
-    let said = file_of_nodeos(site, "/log/palmtree.log");
+    let said = file_of_nodeos(&site, "/log/palmtree.log");
     assert!(said.contains("hog") && said.contains("KILL"), "{said}");
 }

@@ -65,11 +65,8 @@ fn a_partition_of_an_older_kind_is_a_users_partition_too() {
         older(&image, kind).unwrap();
         site.machine.disks = vec![image.clone()];
         let words = vec!["nodeos.users=LABEL=older".to_owned()];
-        site.machine.append = [words.clone(), vec!["single".to_owned()]].concat();
-        let mut boot = site.scratch.boot(&site.machine).unwrap();
-        boot.console.expect("Administrator mode", BOOT).unwrap();
-        boot.console.expect(" > ", BOOT).unwrap();
-        let mut person = Person { boot };
+        site.machine.append = words.clone();
+        let mut person = site.administrator().unwrap();
         let add = "mkdir /home/root; useradd ada --no-password; cp -r /usr/share/nodeos/users/root/etc /home/root";
         person.run(add).unwrap();
         person.boot.console.send("exit\r").unwrap();

@@ -44,11 +44,8 @@ fn who_is_at_the_console_restarts_halts_and_powers_off_root_or_not() {
 #[test]
 fn the_administrator_restarts_and_powers_off() {
     let mut site = Site::new("power-single").unwrap();
-    site.machine.append.push("single".to_owned());
     site.machine.on_reboot = OnReboot::Restart;
-    let mut boot = site.scratch.boot(&site.machine).unwrap();
-    boot.console.expect("Administrator mode", BOOT).unwrap();
-    boot.console.expect(" > ", BOOT).unwrap();
+    let Person { mut boot } = site.administrator().unwrap();
     boot.console.send("reboot\r").unwrap();
     boot.console.expect("init: stopping", ANSWER).unwrap();
     boot.console.expect("Administrator mode", BOOT).unwrap();

@@ -92,22 +92,16 @@ fn refused(person: &mut Person, name: &str, password: &str) {
 
 #[test]
 fn what_is_no_user_is_named_and_left_alone_and_what_is_no_logon_json_lets_nobody_in() {
-    let mut site = Site::with_homes("strangers", |homes| {
+    let site = Site::with_homes("strangers", |homes| {
         Ok(fs::write(homes.join("nodeos/prepare.js"), PREPARE)?)
     })
     .unwrap();
-    let words = site.machine.append.clone();
-    site.machine.append.push("single".to_owned());
-    let mut boot = site.scratch.boot(&site.machine).unwrap();
-    boot.console.expect("Administrator mode", BOOT).unwrap();
-    boot.console.expect(" > ", BOOT).unwrap();
-    let mut person = Person { boot };
+    let mut person = site.administrator().unwrap();
     person.run("node /home/nodeos/prepare.js").unwrap();
     let before = person.run(LIST).unwrap();
     person.boot.console.send("exit\r").unwrap();
     person.boot.powered_off().unwrap();
 
-    site.machine.append = words.clone();
     let mut person = site.boot().unwrap();
     for (name, password) in [
         ("../easy", ""),
@@ -188,10 +182,7 @@ fn what_is_no_user_is_named_and_left_alone_and_what_is_no_logon_json_lets_nobody
     person.power_off().unwrap();
     check_filesystem(&site.users).unwrap();
 
-    site.machine.append.push("single".to_owned());
-    let mut boot = site.scratch.boot(&site.machine).unwrap();
-    boot.console.expect(" > ", BOOT).unwrap();
-    let mut person = Person { boot };
+    let mut person = site.administrator().unwrap();
     let after = person.run(LIST).unwrap();
     assert_eq!(before, after);
     assert_eq!(before.matches("16877").count(), 9, "{before}");
