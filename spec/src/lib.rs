@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+pub mod application;
 pub mod boot;
 pub mod broker;
 pub mod capability;
