@@ -10,6 +10,7 @@ pub mod tree;
 
 pub mod content;
 mod copier;
+mod numbered;
 
 pub mod cpio;
 pub mod erofs;

@@ -15,20 +15,17 @@ pub(super) struct Directory<'a> {
 }
 
 impl<'a> Directory<'a> {
-    /// With `.` and `..` in it.
-    pub(super) fn new(itself: usize, parent: usize) -> Directory<'a> {
-        Directory {
-            names: vec![(b".", itself), (b"..", parent)],
-        }
-    }
-
-    pub(super) fn add(&mut self, name: &'a [u8], inode: usize) {
-        self.names.push((name, inode));
-    }
-
-    /// To be called when every name is there: `!` comes before `.`, for instance.
-    pub(super) fn sort(&mut self) {
-        self.names.sort_unstable();
+    /// `names` are those in it, without `.` and `..`.
+    pub(super) fn new(
+        itself: usize,
+        parent: usize,
+        names: Vec<(&'a [u8], usize)>,
+    ) -> Directory<'a> {
+        let mut names = names;
+        names.extend([(b".".as_slice(), itself), (b"..", parent)]);
+        // `!` comes before `.`, for instance.
+        names.sort_unstable();
+        Directory { names }
     }
 
     /// In bytes, the last block not filled up.
@@ -48,7 +45,7 @@ impl<'a> Directory<'a> {
                 let inode = &inodes[index];
                 bytes.extend(inode.nid.to_le_bytes());
                 bytes.extend((name_offset as u16).to_le_bytes());
-                bytes.extend([inode.file_type(), 0]);
+                bytes.extend([inode.entry.kind.code(), 0]);
                 name_offset += name.len();
             }
             for (name, _) in block {

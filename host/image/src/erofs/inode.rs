@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::numbered::Numbered;
 use crate::tree::{Entry, Kind};
 
 /// Inode numbers count in slots of this many bytes from the beginning of the image.
@@ -29,18 +30,13 @@ pub(super) struct Inode<'a> {
 }
 
 impl<'a> Inode<'a> {
-    /// One link, no place yet; the size of a directory comes later.
-    pub(super) fn new(path: &'a Path, entry: &'a Entry) -> Inode<'a> {
-        let size = match &entry.kind {
-            Kind::File(content) => content.len(),
-            Kind::Symlink(target) => target.as_os_str().len() as u64,
-            _ => 0,
-        };
+    /// No place yet; the size of a directory comes later.
+    pub(super) fn new(numbered: &Numbered<'a>) -> Inode<'a> {
         Inode {
-            path,
-            entry,
-            links: 1,
-            size,
+            path: numbered.path,
+            entry: numbered.entry,
+            links: numbered.links,
+            size: numbered.size,
             nid: 0,
             block: 0,
         }
@@ -89,18 +85,6 @@ impl<'a> Inode<'a> {
         }
     }
 
-    /// The code of the kind in a directory: `FT_*` of Linux's `include/linux/fs_types.h`.
-    pub(super) fn file_type(&self) -> u8 {
-        match self.entry.kind {
-            Kind::File(_) => 1,
-            Kind::Directory => 2,
-            Kind::CharDevice { .. } => 3,
-            Kind::BlockDevice { .. } => 4,
-            Kind::Fifo => 5,
-            Kind::Symlink(_) => 7,
-        }
-    }
-
     /// The fields that are narrower in a compact inode, if all of them fit.
     fn narrow(&self) -> Option<Narrow> {
         Some(Narrow {
@@ -138,7 +122,10 @@ mod tests {
     fn device_numbers_are_encoded_as_linux_decodes_them() {
         let check = |major: u32, minor: u32, expected: u32| {
             let entry = Entry::block_device(0o600, major, minor);
-            assert_eq!(Inode::new(Path::new("/x"), &entry).location(), expected);
+            assert_eq!(
+                Inode::new(&Numbered::new(Path::new("/x"), &entry, 0)).location(),
+                expected
+            );
         };
         check(5, 1, 0x0000_0501);
         check(0xabc, 0xfe, 0x000a_bcfe);
@@ -153,7 +140,7 @@ mod tests {
             let inode = Inode {
                 links,
                 size,
-                ..Inode::new(Path::new("/x"), &entry)
+                ..Inode::new(&Numbered::new(Path::new("/x"), &entry, 0))
             };
             let mut bytes = Vec::new();
             inode.encode(1, 1, &mut bytes);

@@ -1,12 +1,11 @@
 //! Where everything lies in the image: inode numbers, and the first block of each inode's data.
 
-use std::collections::{BTreeMap, HashMap};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use super::directory::Directory;
 use super::inode::{self, Inode};
 use super::{BLOCK, Options, superblock};
+use crate::numbered::number;
 use crate::tree::{Entry, Kind, Tree};
 
 pub(super) struct Layout<'a> {
@@ -38,32 +37,16 @@ impl<'a> Layout<'a> {
 }
 
 fn collect(tree: &Tree) -> (Vec<Inode<'_>>, BTreeMap<usize, Directory<'_>>) {
-    let mut inodes: Vec<Inode<'_>> = Vec::new();
-    let mut directories: BTreeMap<usize, Directory<'_>> = BTreeMap::new();
-    let mut indices: HashMap<&Path, usize> = HashMap::new();
-    for (index, (path, entry)) in tree.iter().enumerate() {
-        // The root's parent is the root.
-        let parent = path.parent().map_or(0, |parent| indices[parent]);
-        inodes.push(Inode::new(path, entry));
-        if let Some(name) = path.file_name() {
-            let directory = directories.get_mut(&parent);
-            directory
-                .expect("a tree holds the parent of whatever it holds")
-                .add(name.as_bytes(), index);
+    let mut inodes = Vec::new();
+    let mut directories = BTreeMap::new();
+    for (index, numbered) in number(tree.iter()).into_iter().enumerate() {
+        let mut inode = Inode::new(&numbered);
+        if numbered.entry.kind == Kind::Directory {
+            let directory = Directory::new(index, numbered.parent, numbered.names);
+            inode.size = directory.size();
+            directories.insert(index, directory);
         }
-        if entry.kind == Kind::Directory {
-            indices.insert(path, index);
-            directories.insert(index, Directory::new(index, parent));
-            // Besides the name that it has, its own `.`, and its `..` for the parent.
-            inodes[index].links += 1;
-            if index != parent {
-                inodes[parent].links += 1;
-            }
-        }
-    }
-    for (&index, directory) in &mut directories {
-        directory.sort();
-        inodes[index].size = directory.size();
+        inodes.push(inode);
     }
     (inodes, directories)
 }

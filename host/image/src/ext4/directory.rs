@@ -18,7 +18,7 @@ const TAIL_CHECKSUM: usize = 8;
 /// What a block has for entries.
 const ROOM: usize = BLOCK as usize - TAIL;
 
-/// The kind of a directory: [`Inode::file_type`].
+/// The kind of a directory: [`Kind::code`].
 const DIRECTORY: u8 = 2;
 
 pub(super) struct Directory<'a> {
@@ -45,20 +45,24 @@ struct Name<'a> {
 pub(super) struct TooManyNames;
 
 impl<'a> Directory<'a> {
-    /// Without names yet; `.` and `..` will be the indices of their inodes.
-    pub(super) fn new(itself: usize, parent: usize) -> Directory<'a> {
+    /// `names` are those in it, without `.` and `..`, which will be the indices of their inodes.
+    pub(super) fn new(
+        itself: usize,
+        parent: usize,
+        names: Vec<(&'a [u8], usize)>,
+    ) -> Directory<'a> {
+        let unhashed = |(name, inode)| Name {
+            hash: 0,
+            name,
+            inode,
+        };
         Directory {
             itself,
             parent,
-            names: Vec::new(),
+            names: names.into_iter().map(unhashed).collect(),
             spare: 0,
             leaves: Vec::new(),
         }
-    }
-
-    pub(super) fn add(&mut self, name: &'a [u8], inode: usize) {
-        let hash = 0;
-        self.names.push(Name { hash, name, inode });
     }
 
     /// Gives it empty blocks, if it is of one block otherwise.
@@ -102,7 +106,7 @@ impl<'a> Directory<'a> {
     pub(super) fn encode(&self, inodes: &[Inode<'_>], seed: Checksum) -> Vec<u8> {
         let entry = |name: &Name<'a>| {
             let inode = &inodes[name.inode];
-            (inode.number, name.name, inode.file_type())
+            (inode.number, name.name, inode.entry.kind.code())
         };
         let own = [
             (inodes[self.itself].number, b".".as_slice(), DIRECTORY),

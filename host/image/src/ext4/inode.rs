@@ -6,6 +6,7 @@ use std::path::Path;
 use super::checksum::{Checksum, GENERATION};
 use super::extents::ROOT;
 use super::{BLOCK, geometry, put};
+use crate::numbered::Numbered;
 use crate::tree::{Entry, Kind};
 
 /// The inodes that the format gives a number (`EXT4_ROOT_INO`, `EXT4_JOURNAL_INO`, `EXT4_GOOD_OLD_FIRST_INO`).
@@ -57,32 +58,15 @@ pub(super) struct Record {
 }
 
 impl<'a> Inode<'a> {
-    /// One link; the size of a directory comes later.
-    pub(super) fn new(path: &'a Path, entry: &'a Entry, number: u32) -> Inode<'a> {
-        let size = match &entry.kind {
-            Kind::File(content) => content.len(),
-            Kind::Symlink(target) => target.as_os_str().len() as u64,
-            _ => 0,
-        };
+    /// The size of a directory comes later.
+    pub(super) fn new(numbered: &Numbered<'a>, number: u32) -> Inode<'a> {
         Inode {
-            path,
-            entry,
+            path: numbered.path,
+            entry: numbered.entry,
             number,
-            links: 1,
-            size,
+            links: numbered.links,
+            size: numbered.size,
             is_indexed: false,
-        }
-    }
-
-    /// The code of the kind in a directory: `EXT4_FT_*` of Linux's `fs/ext4/ext4.h`.
-    pub(super) fn file_type(&self) -> u8 {
-        match self.entry.kind {
-            Kind::File(_) => 1,
-            Kind::Directory => 2,
-            Kind::CharDevice { .. } => 3,
-            Kind::BlockDevice { .. } => 4,
-            Kind::Fifo => 5,
-            Kind::Symlink(_) => 7,
         }
     }
 
@@ -212,7 +196,9 @@ mod tests {
     fn device_numbers_are_where_linux_looks_for_them() {
         let check = |major: u32, minor: u32, expected: [u32; 2]| {
             let entry = Entry::block_device(0o600, major, minor);
-            let block = Inode::new(Path::new("/x"), &entry, 12).inline().unwrap();
+            let block = Inode::new(&Numbered::new(Path::new("/x"), &entry, 0), 12)
+                .inline()
+                .unwrap();
             let words = [0, 4].map(|at| u32::from_le_bytes(block[at..at + 4].try_into().unwrap()));
             assert_eq!(words, expected);
         };
@@ -229,7 +215,7 @@ mod tests {
             let entry = Entry::directory(0o755);
             let inode = Inode {
                 links,
-                ..Inode::new(Path::new("/x"), &entry, 12)
+                ..Inode::new(&Numbered::new(Path::new("/x"), &entry, 0), 12)
             };
             assert_eq!(inode.record([0; ROOT], 1).links, expected);
         };

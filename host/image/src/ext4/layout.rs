@@ -1,8 +1,7 @@
 //! Which inode and which blocks everything gets. Nothing is read for that, and nothing is written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::directory::Directory;
@@ -10,6 +9,7 @@ use super::extents::{self, Extents};
 use super::geometry::Geometry;
 use super::inode::{FIRST_NUMBER, Inode, ROOT_NUMBER};
 use super::{LOST_AND_FOUND, WriteExt4Error, journal};
+use crate::numbered::number;
 use crate::tree::{Kind, Tree};
 
 /// So many blocks without names `lost+found` has, as with `mke2fs`: `e2fsck` puts names there when there may be no
@@ -102,31 +102,20 @@ fn collect(tree: &Tree) -> (Vec<Inode<'_>>, BTreeMap<usize, Directory<'_>>) {
     let is_first = |path: &Path| path == Path::new("/") || path == Path::new(LOST_AND_FOUND);
     let first = tree.iter().filter(|(path, _)| is_first(path));
     let others = tree.iter().filter(|(path, _)| !is_first(path));
-    let mut inodes: Vec<Inode<'_>> = Vec::new();
-    let mut directories: BTreeMap<usize, Directory<'_>> = BTreeMap::new();
-    let mut indices: HashMap<&Path, usize> = HashMap::new();
-    for (index, (path, entry)) in first.chain(others).enumerate() {
+    let mut inodes = Vec::new();
+    let mut directories = BTreeMap::new();
+    let all = number(first.chain(others));
+    for (index, numbered) in all.into_iter().enumerate() {
         let number = match index {
             0 => ROOT_NUMBER,
             _ => FIRST_NUMBER + (index as u32 - 1),
         };
-        // The root's parent is the root.
-        let parent = path.parent().map_or(0, |parent| indices[parent]);
-        inodes.push(Inode::new(path, entry, number));
-        if let Some(name) = path.file_name() {
-            let directory = directories.get_mut(&parent);
-            directory
-                .expect("a tree holds the parent of whatever it holds")
-                .add(name.as_bytes(), index);
-        }
-        if entry.kind == Kind::Directory {
-            indices.insert(path, index);
-            directories.insert(index, Directory::new(index, parent));
-            // Besides the name that it has, its own `.`, and its `..` for the parent.
-            inodes[index].links += 1;
-            if index != parent {
-                inodes[parent].links += 1;
-            }
+        inodes.push(Inode::new(&numbered, number));
+        if numbered.entry.kind == Kind::Directory {
+            directories.insert(
+                index,
+                Directory::new(index, numbered.parent, numbered.names),
+            );
         }
     }
     (inodes, directories)
