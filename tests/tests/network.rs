@@ -44,6 +44,25 @@ fn a_server_in_the_machine_answers_on_the_port_of_the_host() {
 }
 
 #[test]
+fn the_kernel_asks_for_an_address_where_its_command_line_says_so() {
+    let scratch = Scratch::new("ip-dhcp").unwrap();
+    let output = system::build(&BAREBONES, &scratch.dir.join("out")).unwrap();
+    let mut machine = system::machine(&BAREBONES, &output);
+    machine.network = Network::ByTheSystem;
+    machine.append = vec!["ip=dhcp".to_owned()];
+    let mut vm = scratch.boot(&machine).unwrap();
+    vm.prompt().unwrap();
+    assert_eq!(
+        vm.evaluate("os.networkInterfaces().eth0[0].cidr").unwrap(),
+        "'10.0.2.15/24'"
+    );
+    assert_eq!(
+        vm.evaluate("dns.getServers().join()").unwrap(),
+        "'10.0.2.3'"
+    );
+}
+
+#[test]
 fn without_a_port_there_is_the_loopback_interface_and_no_other() {
     let scratch = Scratch::new("loopback").unwrap();
     let output = system::build(&BAREBONES, &scratch.dir.join("out")).unwrap();

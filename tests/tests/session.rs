@@ -28,7 +28,7 @@ const LANGUAGE: [(&str, &str); 17] = [
 ];
 
 /// Lines that succeed, and something of what they print.
-const COMMANDS: [(&str, &str); 27] = [
+const COMMANDS: [(&str, &str); 28] = [
     (
         "help",
         "This machine is a Linux kernel, Node.js, and very little else.",
@@ -42,6 +42,7 @@ const COMMANDS: [(&str, &str); 27] = [
     ("ifconfig eth0", "inet 10.0.2.15  netmask 255.255.255.0"),
     ("cat /etc/resolv.conf", "nameserver 10.0.2.3"),
     ("hostname", "nodeos"),
+    ("which node", "/bin/node"),
     ("mount", "overlay on / type overlay"),
     ("ps", " sh"),
     ("pstree", "palmtree"),

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use nodeos_tests::boot::ANSWER;
-use nodeos_tests::people::{Site, add_user};
+use nodeos_tests::boot::{ANSWER, BOOT};
+use nodeos_tests::people::{HOME_PROMPT, Person, Site, add_user};
 use nodeos_tests::system;
 
 #[test]
@@ -100,4 +100,51 @@ fn keys_that_are_signals_reach_who_they_are_for() {
     person.boot.console.expect("username: ", ANSWER).unwrap();
     person.log_in("nodeos", "nodeos").unwrap();
     person.power_off().unwrap();
+}
+
+/// What a terminal answers that is asked where its cursor is (ECMA-48: CPR), more often than an editor asks for one line. It takes the
+/// answers of the past as well.
+const CURSOR: &str = "\x1b[10;1R\x1b[10;1R\x1b[10;1R\x1b[10;1R\x1b[10;1R\x1b[10;1R";
+/// The key that brings the line before.
+const UP: &str = "\x1b[A";
+
+/// Logs in where the shell has all of its editor.
+fn log_in_to_the_editor(person: &mut Person) {
+    let console = &mut person.boot.console;
+    console.send("nodeos\r").unwrap();
+    console.expect("password: ", ANSWER).unwrap();
+    console.send("nodeos\r").unwrap();
+    // It asks before its first prompt.
+    console.expect("\x1b[6n", ANSWER).unwrap();
+    console.send(CURSOR).unwrap();
+    console.expect(HOME_PROMPT, ANSWER).unwrap();
+}
+
+/// Types keys at the editor's prompt, and waits for what a line prints and for the next prompt.
+fn type_line(person: &mut Person, keys: &str, printed: &str) {
+    let console = &mut person.boot.console;
+    console.send(&format!("{CURSOR}{keys}")).unwrap();
+    console.expect(printed, ANSWER).unwrap();
+    console.send(CURSOR).unwrap();
+    console.expect(HOME_PROMPT, ANSWER).unwrap();
+}
+
+#[test]
+fn the_editor_completes_names_and_remembers_lines() {
+    let mut site = Site::new("editor").unwrap();
+    site.machine.term = Some("xterm".to_owned());
+    let mut boot = site.scratch.boot(&site.machine).unwrap();
+    boot.console.expect("username: ", BOOT).unwrap();
+    let mut person = Person { boot };
+    log_in_to_the_editor(&mut person);
+    type_line(&mut person, "cat /etc/os-rel\t\r", "\r\nNAME=NodeOS\r\r\n");
+    type_line(&mut person, "echo it is $((6*7))\r", "\r\nit is 42\r\r\n");
+    type_line(&mut person, &format!("{UP}\r"), "\r\nit is 42\r\r\n");
+    person.boot.console.send("exit\r").unwrap();
+    person.boot.console.expect("username: ", ANSWER).unwrap();
+    // The lines of the last time: the one before this is `exit`.
+    log_in_to_the_editor(&mut person);
+    type_line(&mut person, &format!("{UP}{UP}\r"), "\r\nit is 42\r\r\n");
+    person.boot.console.send("poweroff\r").unwrap();
+    person.boot.powered_off().unwrap();
 }

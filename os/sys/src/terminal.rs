@@ -46,3 +46,20 @@ pub fn leave(terminal: BorrowedFd<'_>) -> io::Result<()> {
         _ => Err(last_error()),
     }
 }
+
+/// Has a virtual terminal show text, and give what is typed as UTF-8: what a program that drew on it, or read its keys, and then died
+/// may have left otherwise ([`ioctl_console(2)`](https://man7.org/linux/man-pages/man2/ioctl_console.2.html)).
+///
+/// # Errors
+/// `ENOTTY` for other terminals, `EPERM` without `CAP_SYS_TTY_CONFIG` where it is not the caller's controlling terminal.
+pub fn make_text(terminal: BorrowedFd<'_>) -> io::Result<()> {
+    // From linux/kd.h, which the libc crate lacks: each request, and its argument KD_TEXT and K_UNICODE.
+    const REQUESTS: [(libc::Ioctl, libc::c_ulong); 2] = [(0x4B3A, 0), (0x4B45, 3)];
+    for (request, value) in REQUESTS {
+        // SAFETY: the descriptor is open as long as it is borrowed; these requests take a number and no pointer.
+        if unsafe { libc::ioctl(terminal.as_raw_fd(), request, value) } != 0 {
+            return Err(last_error());
+        }
+    }
+    Ok(())
+}

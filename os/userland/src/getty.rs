@@ -176,6 +176,10 @@ fn start(options: &Options, all_args: &[OsString]) -> Result<u8, GettyError> {
             path: path(),
             source,
         })?;
+    if is_screen(&shown) {
+        // What cannot be set on this kind of screen needs no setting.
+        let _ = nodeos_sys::terminal::make_text(terminal.as_fd());
+    }
     if options.clear && is_screen(&shown) {
         // To the upper left corner, and blanks from there on.
         write(terminal.as_fd(), b"\x1b[H\x1b[2J");

@@ -33,6 +33,7 @@ mod clear;
 mod dmesg;
 mod mount;
 mod pstree;
+mod which;
 
 mod line;
 pub mod question;

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use crate::applet::{Call, Stop};
 use crate::{
     clear, dmesg, getty, help, ifconfig, ip, logon, man, mount, passwd, power, pstree, useradd,
-    userdel, usermod, users,
+    userdel, usermod, users, which,
 };
 
 /// One of the programs.
@@ -127,6 +127,12 @@ pub(crate) const APPLETS: &[Applet] = &[
         summary: "list the users",
         help: users::HELP,
         run: users::run,
+    },
+    Applet {
+        name: "which",
+        summary: "where a command is",
+        help: which::HELP,
+        run: which::run,
     },
 ];
 
