@@ -5,7 +5,7 @@ mod devices;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use nodeos_spec::cmdline;
+use nodeos_spec::{application, cmdline};
 
 use crate::accel::Accel;
 use crate::argv::{Argv, join};
@@ -32,6 +32,8 @@ pub struct Machine {
     /// ELF vmlinux with a PVH note, or a bzImage.
     pub kernel: PathBuf,
     pub root: Root,
+    /// Images beside the root that belong to the system too, the lowest first. They reach the machine as the root does.
+    pub layers: Vec<MappedImage>,
     /// Words for the kernel beyond those that the machine itself needs. They come last, so they win.
     pub append: Vec<String>,
     /// Disks beside the root, which the machine may write to: raw images, in the order of their names in it.
@@ -66,6 +68,14 @@ pub enum Root {
     Initramfs { archive: PathBuf },
     /// The kernel and nothing else, which needs none: the probe of an accelerator.
     None,
+}
+
+/// An EROFS image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappedImage {
+    pub image: PathBuf,
+    /// In bytes: a multiple of 2 MiB where it is to be mapped.
+    pub size: u64,
 }
 
 /// The machine's network card, behind which is QEMU's user-mode network.
@@ -157,6 +167,7 @@ impl Machine {
             cpus: 1,
             kernel,
             root,
+            layers: Vec::new(),
             append: Vec::new(),
             disks: Vec::new(),
             network: Network::ForPorts,
@@ -219,13 +230,24 @@ impl Machine {
     /// # Panics
     /// Where there are more than 25 disks: nobody has, and their names get a second letter then.
     pub fn disk_device(&self, index: usize) -> String {
-        let before = usize::from(matches!(self.root, Root::Disk { .. }));
-        let letter = u8::try_from(index + before)
-            .ok()
-            .filter(|at| *at < 26)
-            .map(|at| char::from(b'a' + at))
-            .expect("a machine has a few disks");
-        format!("/dev/vd{letter}")
+        let before = match self.root {
+            Root::Pmem { .. } => 0,
+            Root::Disk { .. } => 1 + self.layers.len(),
+            Root::Initramfs { .. } | Root::None => self.layers.len(),
+        };
+        disk_name(before + index)
+    }
+
+    /// The device that the image at this place of [`Machine::layers`] is in the machine.
+    ///
+    /// # Panics
+    /// As [`Machine::disk_device`].
+    pub fn layer_device(&self, index: usize) -> String {
+        match self.root {
+            Root::Pmem { .. } => format!("/dev/pmem{}", 1 + index),
+            Root::Disk { .. } => disk_name(1 + index),
+            Root::Initramfs { .. } | Root::None => disk_name(index),
+        }
     }
 
     /// The kernel's command line, as `-append` has it.
@@ -254,6 +276,12 @@ impl Machine {
             Root::Initramfs { .. } => words.push("rootfstype=ramfs".to_owned()),
             Root::None => {}
         }
+        if !self.layers.is_empty() {
+            let devices: Vec<String> = (0..self.layers.len())
+                .map(|index| self.layer_device(index))
+                .collect();
+            words.push(format!("{}={}", application::LAYERS, devices.join(",")));
+        }
         // The screen is a Linux console whatever terminal we were started from.
         if self.screen == Screen::None {
             words.extend(self.term.iter().map(|term| format!("TERM={term}")));
@@ -278,126 +306,14 @@ impl Machine {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(machine: &Machine) -> String {
-        let argv: Vec<String> = machine.argv()[1..]
-            .iter()
-            .map(|word| word.to_string_lossy().into_owned())
-            .collect();
-        argv.join(" ")
-    }
-
-    fn pmem() -> Machine {
-        Machine::new(
-            PathBuf::from("kernel"),
-            Root::Pmem {
-                image: PathBuf::from("system.img"),
-                size: 4 << 20,
-            },
-        )
-    }
-
-    #[test]
-    fn a_mapped_image_under_emulation() {
-        assert_eq!(
-            words(&pmem()),
-            "-accel tcg -cpu max,-erms,-la57 -M q35,sata=off,smbus=off -smp 1 -nodefaults -no-user-config -bios qboot.rom -no-reboot \
-             -device pvpanic-pci -action panic=exit-failure -chardev stdio,id=console,signal=off -serial chardev:console -display none \
-             -m 256M,slots=1,maxmem=4352M \
-             -object memory-backend-file,id=system,share=on,mem-path=system.img,size=4194304,readonly=on \
-             -device virtio-pmem-pci,memdev=system -kernel kernel \
-             -append console=ttyS0 quiet panic=-1 no_timer_check nolapic_timer noreplace-smp \
-             ro root=/dev/pmem0 rootfstype=erofs init=/init rootflags=dax=always"
-        );
-    }
-
-    #[test]
-    fn a_disk_on_a_terminal_with_kvm_and_ports() {
-        let mut machine = Machine::new(
-            PathBuf::from("k"),
-            Root::Disk {
-                image: PathBuf::from("a,b.img"),
-            },
-        );
-        machine.accel = Accel::Kvm;
-        machine.console = ConsoleTo::Terminal;
-        machine.on_reboot = OnReboot::Restart;
-        machine.ports = vec![PortForward {
-            host: 8080,
-            guest: 80,
-        }];
-        machine.cpus = 2;
-        machine.term = Some("xterm".to_owned());
-        machine.console_size = Some((80, 24));
-        machine.append = vec!["a=b".to_owned()];
-        machine.extra = vec!["-s".into()];
-        assert_eq!(
-            words(&machine),
-            "-accel kvm -cpu host -M q35,sata=off,smbus=off -smp 2 -nodefaults -no-user-config -bios qboot.rom \
-             -device pvpanic-pci -action panic=exit-failure -chardev stdio,id=console,mux=on,signal=off -serial chardev:console -mon chardev=console,mode=readline \
-             -display none -m 256M -drive if=none,id=system,format=raw,readonly=on,file=a,,b.img \
-             -device virtio-blk-pci,drive=system -netdev user,id=network,hostfwd=tcp:127.0.0.1:8080-:80 \
-             -device virtio-net-pci,netdev=network,romfile= -kernel k \
-             -append console=ttyS0 quiet panic=-1 ro root=/dev/vda rootfstype=erofs init=/init \
-             TERM=xterm nodeos.console=80x24 ip=10.0.2.15::10.0.2.2:255.255.255.0:nodeos::off:10.0.2.3 a=b -s"
-        );
-    }
-
-    #[test]
-    fn authorities_are_a_file_of_the_firmwares_and_a_variable_of_nodejs() {
-        let mut machine = pmem();
-        machine.append = vec!["last".to_owned()];
-        machine.trust(PathBuf::from("a,b.pem"));
-        let words = words(&machine);
-        for part in [
-            "-fw_cfg name=opt/org.nodeos/ca-bundle,file=a,,b.pem",
-            "NODE_EXTRA_CA_CERTS=/sys/firmware/qemu_fw_cfg/by_name/opt/org.nodeos/ca-bundle/raw last",
-        ] {
-            assert!(words.contains(part), "{part} in {words}");
-        }
-    }
-
-    #[test]
-    fn disks_are_named_after_the_systems_own() {
-        let mut machine = pmem();
-        assert_eq!(machine.disk_device(0), "/dev/vda");
-        machine.root = Root::Disk {
-            image: PathBuf::from("system.img"),
-        };
-        assert_eq!(machine.disk_device(0), "/dev/vdb");
-        assert_eq!(machine.disk_device(1), "/dev/vdc");
-    }
-
-    #[test]
-    fn a_screen_is_the_console_and_needs_the_firmware_that_sets_it_up() {
-        let mut machine = Machine::new(
-            PathBuf::from("k"),
-            Root::Initramfs {
-                archive: PathBuf::from("i"),
-            },
-        );
-        machine.screen = Screen::Hidden;
-        machine.qmp_socket = Some(PathBuf::from("q"));
-        machine.channels = vec![Channel {
-            name: "org.x".to_owned(),
-            socket: PathBuf::from("s"),
-            qemu: SocketEnd::Listens,
-        }];
-        let words = words(&machine);
-        for part in [
-            "-device VGA -display none",
-            "-qmp unix:q,server=on,wait=off",
-            "-chardev socket,id=channel0,server=on,wait=off,path=s -device virtserialport,chardev=channel0,name=org.x",
-            "-initrd i",
-            "console=ttyS0 console=tty0 quiet",
-            "rootfstype=ramfs",
-        ] {
-            assert!(words.contains(part), "{part} in {words}");
-        }
-        assert!(!words.contains("-bios"), "{words}");
-        assert!(!words.contains("root=/dev"), "{words}");
-    }
+fn disk_name(index: usize) -> String {
+    let letter = u8::try_from(index)
+        .ok()
+        .filter(|at| *at < 26)
+        .map(|at| char::from(b'a' + at))
+        .expect("a machine has a few disks");
+    format!("/dev/vd{letter}")
 }
+
+#[cfg(test)]
+mod tests;

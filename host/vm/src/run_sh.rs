@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::accel::{Accel, VARIABLE as ACCEL};
-use crate::machine::{ConsoleTo, Machine, OnReboot, Root, Screen};
+use crate::machine::{ConsoleTo, Machine, MappedImage, OnReboot, Root, Screen};
 use crate::process::{PROGRAM, VARIABLE as QEMU};
 use crate::tuning;
 
@@ -95,7 +95,12 @@ fn beside_the_script(machine: &Machine) -> Machine {
         },
         Root::None => Root::None,
     };
+    let layers = machine.layers.iter().map(|layer| MappedImage {
+        image: name(&layer.image),
+        size: layer.size,
+    });
     Machine {
+        layers: layers.collect(),
         accel: Accel::Kvm,
         kernel: name(&machine.kernel),
         disks: machine.disks.iter().map(|disk| name(disk)).collect(),
@@ -155,17 +160,26 @@ fn shell_word(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
     use std::process::{Command, Stdio};
 
     use super::*;
 
-    fn script() -> String {
+    /// A machine with a layer, whose files are in this folder.
+    fn machine(folder: &Path) -> Machine {
         let root = Root::Pmem {
-            image: PathBuf::from("out/system.img"),
+            image: folder.join("system.img"),
             size: 2 << 20,
         };
-        run_sh(&Machine::new(PathBuf::from("out/kernel"), root))
+        let mut machine = Machine::new(folder.join("kernel"), root);
+        machine.layers = vec![MappedImage {
+            image: folder.join("application.img"),
+            size: 4 << 20,
+        }];
+        machine
+    }
+
+    fn script() -> String {
+        run_sh(&machine(Path::new("out")))
     }
 
     /// Runs the script with a QEMU that says its arguments, from another folder than its own.
@@ -195,11 +209,7 @@ mod tests {
 
     #[test]
     fn the_script_says_what_the_machine_says() {
-        let root = Root::Pmem {
-            image: PathBuf::from("system.img"),
-            size: 2 << 20,
-        };
-        let mut machine = Machine::new(PathBuf::from("kernel"), root);
+        let mut machine = machine(Path::new(""));
         machine.console = ConsoleTo::Terminal;
         machine.on_reboot = OnReboot::Restart;
         // The script puts the words of emulation first, which makes no difference to the kernel.
@@ -231,10 +241,10 @@ mod tests {
                 "{memory}: {said}"
             );
         };
-        check("512", "-m 512M,slots=1,maxmem=4608M ");
-        check("512M", "-m 512M,slots=1,maxmem=4608M ");
-        check("8G", "-m 8192M,slots=1,maxmem=12288M ");
-        check("8g", "-m 8192M,slots=1,maxmem=12288M ");
+        check("512", "-m 512M,slots=1,maxmem=4612M ");
+        check("512M", "-m 512M,slots=1,maxmem=4612M ");
+        check("8G", "-m 8192M,slots=1,maxmem=12292M ");
+        check("8g", "-m 8192M,slots=1,maxmem=12292M ");
         for wrong in ["much", "0", "1T", "-5", "M", "08"] {
             let expected = format!(
                 "error: NODEOS_MEMORY is {wrong}, which is not like 256M or 1G

@@ -1,16 +1,20 @@
 //! QEMU's options for everything that a machine has beside processor and memory.
 
-use super::{Channel, ConsoleTo, Machine, PortForward, Root, Screen, SocketEnd};
+use std::path::Path;
+
+use super::{Channel, ConsoleTo, Machine, MappedImage, PortForward, Root, Screen, SocketEnd};
 use crate::argv::{Argv, join};
 
 /// Room in the address space for an image on virtio-pmem beside the memory itself. It costs nothing.
 const PMEM_ROOM_MIB: u64 = 4096;
+const BYTES_OF_A_MIB: u64 = 1 << 20;
 
 /// All of them, in the order in which the machine finds them.
 pub(super) fn add(machine: &Machine, argv: &mut Argv) {
     console(machine, argv);
     screen(machine, argv);
     root(machine, argv);
+    layers(machine, argv);
     disks(machine, argv);
     network(machine, argv);
     channels(machine, argv);
@@ -46,27 +50,44 @@ fn root(machine: &Machine, argv: &mut Argv) {
     let memory = format!("{}M", machine.memory_mib);
     match &machine.root {
         Root::Pmem { image, size } => {
-            let room = u64::from(machine.memory_mib) + PMEM_ROOM_MIB;
+            let layers: u64 = machine.layers.iter().map(|layer| layer.size).sum();
+            let room =
+                u64::from(machine.memory_mib) + PMEM_ROOM_MIB + layers.div_ceil(BYTES_OF_A_MIB);
             argv.option("-m", format!("{memory},slots=1,maxmem={room}M"));
-            let size = format!(",size={size},readonly=on");
-            let backend = join(
-                &["memory-backend-file,id=system,share=on,mem-path=", &size],
-                &[image],
-            );
-            argv.option("-object", backend);
-            argv.option("-device", "virtio-pmem-pci,memdev=system");
+            mapped("system", image, *size, argv);
         }
         Root::Disk { image } => {
             argv.option("-m", memory);
-            let drive = join(
-                &["if=none,id=system,format=raw,readonly=on,file=", ""],
-                &[image],
-            );
-            argv.option("-drive", drive);
-            argv.option("-device", "virtio-blk-pci,drive=system");
+            read_only_disk("system", image, argv);
         }
         Root::Initramfs { .. } | Root::None => argv.option("-m", memory),
     }
+}
+
+fn layers(machine: &Machine, argv: &mut Argv) {
+    for (index, MappedImage { image, size }) in machine.layers.iter().enumerate() {
+        let id = format!("layer{index}");
+        match machine.root {
+            Root::Pmem { .. } => mapped(&id, image, *size, argv),
+            Root::Disk { .. } | Root::Initramfs { .. } | Root::None => {
+                read_only_disk(&id, image, argv);
+            }
+        }
+    }
+}
+
+/// An image on virtio-pmem.
+fn mapped(id: &str, image: &Path, size: u64, argv: &mut Argv) {
+    let begin = format!("memory-backend-file,id={id},share=on,mem-path=");
+    let end = format!(",size={size},readonly=on");
+    argv.option("-object", join(&[&begin, &end], &[image]));
+    argv.option("-device", format!("virtio-pmem-pci,memdev={id}"));
+}
+
+fn read_only_disk(id: &str, image: &Path, argv: &mut Argv) {
+    let begin = format!("if=none,id={id},format=raw,readonly=on,file=");
+    argv.option("-drive", join(&[&begin, ""], &[image]));
+    argv.option("-device", format!("virtio-blk-pci,drive={id}"));
 }
 
 fn disks(machine: &Machine, argv: &mut Argv) {
