@@ -26,8 +26,10 @@ pub struct FrameSocket {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Received {
     pub frames: Vec<Frame>,
-    /// The other end has closed the socket, or what it says cannot be understood: nothing more comes.
+    /// The other end has closed the socket: nothing more comes.
     pub is_over: bool,
+    /// Nothing was there to be read.
+    pub is_dry: bool,
 }
 
 /// The other end cannot be talked to.
@@ -104,7 +106,8 @@ impl FrameSocket {
         match self.stream.read(&mut chunk) {
             Ok(0) => received.is_over = true,
             Ok(count) => self.decoder.push(&chunk[..count]),
-            Err(error) if is_passing(&error) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => received.is_dry = true,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // QEMU and clients end without reading what was still under way to them.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => received.is_over = true,
             Err(error) => return Err(FrameSocketError::Read(error)),
@@ -133,13 +136,6 @@ impl AsFd for FrameSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
-}
-
-fn is_passing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
 }
 
 #[cfg(test)]
@@ -188,7 +184,11 @@ mod tests {
     #[test]
     fn nothing_is_waited_for_and_an_end_is_seen() {
         let (mut one, other) = pair();
-        assert_eq!(one.receive().unwrap(), Received::default());
+        let dry = Received {
+            is_dry: true,
+            ..Received::default()
+        };
+        assert_eq!(one.receive().unwrap(), dry);
         drop(other);
         assert!(one.receive().unwrap().is_over);
         one.queue(&Frame::end(1));

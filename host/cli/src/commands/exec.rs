@@ -43,7 +43,7 @@ pub struct Arguments {
     #[arg(short, long)]
     pub tty: bool,
     /// Give the command this variable, beside those of the application
-    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = crate::env_file::parse_variable)]
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = crate::env_file::parse_variable)]
     pub variables: Vec<(String, String)>,
     /// Which machine: a name, or the beginning of one
     #[arg(value_name = "NAME")]

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::exit::Exit;
-use crate::machines::connection::{self, TalkError};
+use crate::machines::connection::TalkError;
 use crate::machines::conversation::{Conversation, Finished, Happening, Lent};
 use crate::machines::ending;
 use crate::machines::logs::{Follower, LastLines};
@@ -41,8 +41,6 @@ pub enum Manner {
     Quiet,
     /// When it is ready.
     Plain,
-    /// That, and everything that the machine's console shows.
-    Verbose,
 }
 
 /// Lends it this process's streams until it ends, and ends as it did.
@@ -60,8 +58,6 @@ pub fn attend(
         mut monitor,
         ..
     } = starting;
-    let console = manner == Manner::Verbose;
-    connection::say(&connection, &ClientMessage::Attach { console })?;
     let lent = Lent {
         stdin: Some(Box::new(io::stdin())),
         stdout: std::mem::replace(&mut streams.out, Box::new(io::sink())),
@@ -152,7 +148,6 @@ pub fn detach(
     let Starting {
         name, connection, ..
     } = starting;
-    connection::say(&connection, &ClientMessage::Watch)?;
     let lent = Lent {
         stdin: None,
         stdout: Box::new(io::sink()),

@@ -244,7 +244,7 @@ impl Monitor {
         if self.kill_at.is_some_and(|at| now >= at) {
             qemu.kill();
             self.kill_at = None;
-            self.ending.get_or_insert(Ending::Killed);
+            self.fail("the machine did not end in time, and was ended".to_owned());
         } else if !self.was_heard && now >= self.started + HEARD_WITHIN {
             qemu.kill();
             self.was_heard = true;
@@ -326,6 +326,12 @@ impl Monitor {
             "the machine cannot be talked to: {}",
             with_cause(error)
         ));
+    }
+
+    /// QEMU is killed when its time is over, which can only become less.
+    fn end_within(&mut self, time: Duration) {
+        let at = Instant::now() + time;
+        self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     fn age_ms(&self) -> u64 {

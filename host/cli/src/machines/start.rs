@@ -14,8 +14,10 @@ use nodeos_spec::application::{ApplicationSpec, HOST_SPEC, frame};
 use nodeos_vm::machine::{Channel, ConsoleTo, HostFile, Machine, OnReboot, Screen, SocketEnd};
 use thiserror::Error;
 
+use crate::machines::connection::{self, TalkError};
 use crate::machines::monitor::qemu::OURSELVES;
 use crate::machines::names::Name;
+use crate::machines::protocol::ClientMessage;
 use crate::machines::record::{Mode, Record, millis, now_ms};
 use crate::machines::state::{self, Claim, Machines, StateError};
 
@@ -32,8 +34,17 @@ pub struct Order {
     pub source: String,
     pub name: Wish,
     pub mode: Mode,
+    /// Whether the machine's console is to be shown to who has the application's streams.
+    pub console: Console,
     /// Images of volumes among the machine's disks.
     pub volumes: Vec<PathBuf>,
+}
+
+/// Whether somebody looks at a machine's console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Console {
+    Kept,
+    Shown,
 }
 
 /// What the machine is to be called.
@@ -49,7 +60,7 @@ pub enum Wish {
 #[derive(Debug)]
 pub struct Starting {
     pub name: Name,
-    /// To its monitor, which is first told what this connection is about.
+    /// To its monitor, which has been told what this connection is about.
     pub connection: UnixStream,
     pub monitor: Child,
     /// QEMU's command line.
@@ -61,6 +72,8 @@ pub struct Starting {
 pub enum StartMachineError {
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(transparent)]
+    Talk(#[from] TalkError),
     #[error("cannot start the machine's monitor")]
     Spawn(#[source] io::Error),
 }
@@ -70,6 +83,7 @@ impl StartMachineError {
     pub fn hint(&self) -> Option<String> {
         match self {
             StartMachineError::State(error) => error.hint(),
+            StartMachineError::Talk(error) => error.hint(),
             StartMachineError::Spawn(_) => None,
         }
     }
@@ -110,6 +124,13 @@ pub fn start(machines: &Machines, order: Order) -> Result<Starting, StartMachine
     let connection = folder
         .connect(&record)?
         .ok_or_else(|| StartMachineError::Spawn(io::ErrorKind::ConnectionRefused.into()))?;
+    let first = match order.mode {
+        Mode::Foreground => ClientMessage::Attach {
+            console: order.console == Console::Shown,
+        },
+        Mode::Detached => ClientMessage::Watch,
+    };
+    connection::say(&connection, &first)?;
     let argv = complete(order.machine, &orders, &record.sockets).argv();
     let errors = File::options()
         .append(true)

@@ -1,6 +1,6 @@
 //! The monitor's side of commands: who is connected, what they want, and whose streams they have.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nodeos_spec::application::frame::{Frame, Kind, MESSAGES, STREAMS, streams_of};
 use nodeos_spec::application::message::HostMessage;
@@ -58,10 +58,11 @@ impl Monitor {
             let ending = ended.ending.clone();
             socket.queue(&MonitorMessage::Over { ending }.to_frame());
         }
-        let role = Role::New;
-        self.clients
-            .insert(self.next_client, Client { socket, role });
+        let (id, role) = (self.next_client, Role::New);
+        self.clients.insert(id, Client { socket, role });
         self.next_client = self.next_client.wrapping_add(1);
+        // Who comes before the machine says something is to hear it.
+        self.read_client(id);
     }
 
     pub(super) fn read_client(&mut self, id: u32) {
@@ -69,9 +70,11 @@ impl Monitor {
             return;
         };
         // Nonsense is not worth more than its end: nobody but commands of ours is there to be told.
-        let Received { frames, is_over } = client.socket.receive().unwrap_or(Received {
-            frames: Vec::new(),
+        let Received {
+            frames, is_over, ..
+        } = client.socket.receive().unwrap_or(Received {
             is_over: true,
+            ..Received::default()
         });
         for frame in frames {
             if frame.stream != MESSAGES {
@@ -274,8 +277,7 @@ impl Monitor {
             grace_ms: grace.map(millis),
         });
         let grace = grace.unwrap_or(Duration::from_millis(self.record.stop_grace_ms));
-        let at = Instant::now() + grace + OFF_WITHIN;
-        self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
+        self.end_within(grace + OFF_WITHIN);
     }
 
     /// Ends the machine at once.

@@ -6,7 +6,7 @@ use nodeos_vm::frames::{FrameSocket, Received};
 use nodeos_vm::process;
 
 use super::client::Role;
-use super::{Flow, Instant, Monitor, OFF_WITHIN, with_cause};
+use super::{Flow, Monitor, OFF_WITHIN, with_cause};
 use crate::machines::ending::describe;
 use crate::machines::logs::Stream;
 use crate::machines::protocol::{Ending, HostStats, MonitorMessage, shortened};
@@ -58,18 +58,29 @@ impl Monitor {
         self.give_machine(Frame::data(MESSAGES, message.to_line().as_bytes()));
     }
 
-    pub(super) fn read_machine(&mut self) {
+    /// Whether there may be more to read.
+    pub(super) fn read_machine(&mut self) -> bool {
         let Some(machine) = &mut self.machine else {
-            return;
+            return false;
         };
         match machine.receive() {
-            Ok(Received { frames, is_over }) => {
+            Ok(Received {
+                frames,
+                is_over,
+                is_dry,
+            }) => {
                 frames.into_iter().for_each(|frame| self.hear(&frame));
                 if is_over {
+                    // QEMU closes it when it ends, and is about to.
                     self.machine = None;
+                    self.end_within(OFF_WITHIN);
                 }
+                !is_over && !is_dry
             }
-            Err(error) => self.lose_machine(&error),
+            Err(error) => {
+                self.lose_machine(&error);
+                false
+            }
         }
     }
 
@@ -156,8 +167,7 @@ impl Monitor {
     fn application_ended(&mut self, ending: Ending) {
         self.ending.get_or_insert(ending);
         self.say_to_machine(&HostMessage::Goodbye);
-        let at = Instant::now() + OFF_WITHIN;
-        self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
+        self.end_within(OFF_WITHIN);
     }
 
     fn command_ended(&mut self, number: u32, message: &MonitorMessage) {
@@ -247,9 +257,8 @@ impl Monitor {
             return;
         };
         self.accept_machine();
-        while self.machine.is_some() {
-            self.read_machine();
-        }
+        while self.read_machine() {}
+        self.machine = None;
         self.drain_console();
         self.qemu = None;
         self.machine_listener = None;

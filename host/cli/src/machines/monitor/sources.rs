@@ -124,7 +124,7 @@ impl Monitor {
             Event::QemuEnded => self.qemu_ended(),
             Event::Console => self.read_console(),
             Event::MachineConnects => self.accept_machine(),
-            Event::Machine => self.read_machine(),
+            Event::Machine => drop(self.read_machine()),
             Event::ClientConnects => self.accept_client(),
             Event::Client(id) => self.read_client(id),
         }
