@@ -20,7 +20,7 @@ fn a_server_in_the_machine_answers_on_the_port_of_the_host() {
     let output = system::build(&BAREBONES, &scratch.dir.join("out")).unwrap();
     let mut machine = system::machine(&BAREBONES, &output);
     let host = free_port().unwrap();
-    machine.ports = vec![PortForward { host, guest: 8080 }];
+    machine.ports = vec![PortForward::local(host, 8080)];
     let mut vm = scratch.boot(&machine).unwrap();
     vm.prompt().unwrap();
     // The way out: who translates names is known, and the gateway is there.

@@ -63,10 +63,7 @@ fn project(homes: &std::path::Path) -> anyhow::Result<()> {
 fn a_project_installs_its_packages_builds_with_them_and_serves() {
     let mut site = registry::site("npm-project", project).unwrap();
     let port = free_port().unwrap();
-    site.machine.ports = vec![PortForward {
-        host: port,
-        guest: 8080,
-    }];
+    site.machine.ports = vec![PortForward::local(port, 8080)];
     let mut person = site.boot().unwrap();
     person.log_in("nodeos", "nodeos").unwrap();
     person.run("cd /project").unwrap();

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use nodeos_build::assemble::{DEFAULT_USERS_SIZE, Kept, Renewal, UsersImage, UsersOrder};
 use nodeos_build::recipe::{Arch, Flavor, Format, Layer, Libc, Recipe, RootKind};
 
-use crate::commands::{build, cache, doctor, start, user};
+use crate::commands::{build, cache, cp, doctor, exec, logs, ps, rm, start, stats, stop, user};
 use crate::users_size;
 
 /// Build an operating system that is a Linux kernel and Node.js, and boot it
@@ -48,6 +48,13 @@ pub enum Verb {
     Build(build::Arguments),
     Start(start::Arguments),
     User(user::Arguments),
+    Ps(ps::Arguments),
+    Logs(logs::Arguments),
+    Stop(stop::Arguments),
+    Exec(exec::Arguments),
+    Cp(cp::Arguments),
+    Stats(stats::Arguments),
+    Rm(rm::Arguments),
     Doctor(doctor::Arguments),
     Cache(cache::Arguments),
 }

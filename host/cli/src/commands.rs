@@ -2,6 +2,13 @@
 
 pub mod build;
 pub mod cache;
+pub mod cp;
 pub mod doctor;
+pub mod exec;
+pub mod logs;
+pub mod ps;
+pub mod rm;
 pub mod start;
+pub mod stats;
+pub mod stop;
 pub mod user;

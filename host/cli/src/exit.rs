@@ -15,6 +15,8 @@ pub enum Exit {
     MachineryMissing,
     /// Stopped by Ctrl-C or a signal.
     Interrupted,
+    /// What the program ended with that was run in a machine.
+    Program(u8),
 }
 
 impl Exit {
@@ -26,6 +28,7 @@ impl Exit {
             Exit::Usage => 2,
             Exit::MachineryMissing => 69,
             Exit::Interrupted => 130,
+            Exit::Program(code) => code,
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct HostVm {
 pub enum CheckPortError {
     #[error("port {port} of this host is taken")]
     Taken { port: u16 },
+    #[error("{address} is no address of this host")]
+    Address { address: Ipv4Addr },
     #[error("cannot listen on port {port} of this host")]
     Listen {
         port: u16,
@@ -90,11 +92,19 @@ pub fn console_size() -> Option<(u16, u16)> {
 
 /// Finds out before anything is built or started whether a port is free, by listening on it for a moment.
 pub fn check_ports(ports: &[PortForward]) -> Result<(), CheckPortError> {
-    for port in ports.iter().map(|forward| forward.host) {
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+    for forward in ports {
+        let PortForward {
+            address,
+            host: port,
+            ..
+        } = *forward;
+        match TcpListener::bind((address, port)) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 return Err(CheckPortError::Taken { port });
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                return Err(CheckPortError::Address { address });
             }
             Err(source) => return Err(CheckPortError::Listen { port, source }),
         }
@@ -108,6 +118,9 @@ impl CheckPortError {
         Some(match self {
             CheckPortError::Taken { .. } => {
                 "give --port another number before the colon, or end what listens there".into()
+            }
+            CheckPortError::Address { .. } => {
+                "127.0.0.1 is for this host only, and 0.0.0.0 is every address that it has".into()
             }
             CheckPortError::Listen { port, .. } if *port < 1024 => {
                 "ports below 1024 are for root; give --port a higher one".into()
@@ -133,11 +146,7 @@ mod tests {
     fn a_port_that_something_listens_on_is_taken() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let error = check_ports(&[PortForward {
-            host: port,
-            guest: 80,
-        }])
-        .unwrap_err();
+        let error = check_ports(&[PortForward::local(port, 80)]).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("port {port} of this host is taken")

@@ -11,11 +11,13 @@ pub mod chart;
 pub mod checks;
 pub mod commands;
 pub mod ender;
+pub mod env_file;
 pub mod environment;
 pub mod exit;
 pub mod foreground;
 pub mod host_vm;
 pub mod interrupt;
+pub mod machines;
 pub mod memory;
 pub mod output;
 pub mod plan;
@@ -34,24 +36,37 @@ use crate::output::streams::Streams;
 
 /// Runs one command line, the program's name first. Everything it has to say stands in the streams and the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, mut streams: Streams) -> Exit {
-    let ended = match Cli::try_parse_from(arguments) {
-        Ok(cli) => dispatch(&cli, &mut streams),
-        Err(error) => return not_a_command(&error, &mut streams),
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let ended = match machines::inner::run(&arguments) {
+        Some(ended) => ended,
+        None => match Cli::try_parse_from(arguments) {
+            Ok(cli) => dispatch(&cli, &mut streams),
+            Err(error) => return not_a_command(&error, &mut streams),
+        },
     };
     match ended {
-        Ok(()) => Exit::Done,
+        Ok(exit) => exit,
         Err(failure) => report(&failure, &streams),
     }
 }
 
-fn dispatch(cli: &Cli, streams: &mut Streams) -> Result<(), Failure> {
-    match &cli.verb {
-        Verb::Build(arguments) => commands::build::run(arguments, &cli.global, streams),
-        Verb::Start(arguments) => commands::start::run(arguments, &cli.global, streams),
+fn dispatch(cli: &Cli, streams: &mut Streams) -> Result<Exit, Failure> {
+    let global = &cli.global;
+    let done = match &cli.verb {
+        Verb::Ps(arguments) => commands::ps::run(arguments, streams),
+        Verb::Logs(arguments) => commands::logs::run(arguments, streams),
+        Verb::Stop(arguments) => commands::stop::run(arguments, streams),
+        Verb::Exec(arguments) => return commands::exec::run(arguments, streams),
+        Verb::Cp(arguments) => return commands::cp::run(arguments, streams),
+        Verb::Stats(arguments) => commands::stats::run(arguments, streams),
+        Verb::Rm(arguments) => commands::rm::run(arguments, streams),
+        Verb::Build(arguments) => commands::build::run(arguments, global, streams),
+        Verb::Start(arguments) => commands::start::run(arguments, global, streams),
         Verb::Doctor(arguments) => commands::doctor::run(arguments, streams),
-        Verb::User(arguments) => commands::user::run(arguments, &cli.global, streams),
+        Verb::User(arguments) => commands::user::run(arguments, global, streams),
         Verb::Cache(arguments) => commands::cache::run(arguments, streams),
-    }
+    };
+    done.map(|()| Exit::Done)
 }
 
 /// Help and version are results; anything else that clap has to say is a usage error.

@@ -133,12 +133,18 @@ pub fn ports(ports: &[PortForward]) -> Result<(), PlanError> {
     for (index, port) in ports.iter().enumerate() {
         if ports[..index]
             .iter()
-            .any(|earlier| earlier.host == port.host)
+            .any(|earlier| overlap(*earlier, *port))
         {
             return Err(PlanError::PortTwice { host: port.host });
         }
     }
     Ok(())
+}
+
+/// Whether both cannot be listened on at once: all addresses are every single one, too.
+fn overlap(one: PortForward, other: PortForward) -> bool {
+    let is_every = one.address.is_unspecified() || other.address.is_unspecified();
+    one.host == other.host && (is_every || one.address == other.address)
 }
 
 /// Refuses what is said about the users partition of a layer without one.
@@ -277,10 +283,19 @@ mod tests {
 
     #[test]
     fn a_port_of_the_host_can_be_given_once() {
-        let forward = |host: u16, guest: u16| PortForward { host, guest };
+        let forward = PortForward::local;
         assert_eq!(ports(&[forward(80, 1), forward(81, 1)]), Ok(()));
         assert_eq!(
             ports(&[forward(80, 1), forward(80, 2)]),
+            Err(PlanError::PortTwice { host: 80 })
+        );
+        let at = |address: [u8; 4]| PortForward {
+            address: address.into(),
+            ..forward(80, 1)
+        };
+        assert_eq!(ports(&[at([127, 0, 0, 1]), at([127, 0, 0, 2])]), Ok(()));
+        assert_eq!(
+            ports(&[at([0, 0, 0, 0]), at([127, 0, 0, 2])]),
             Err(PlanError::PortTwice { host: 80 })
         );
     }

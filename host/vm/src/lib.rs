@@ -10,6 +10,7 @@ pub mod channel;
 pub mod console;
 pub mod control;
 mod findings;
+pub mod frames;
 pub mod keys;
 pub mod machine;
 pub mod probe;

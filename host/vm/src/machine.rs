@@ -1,14 +1,17 @@
 //! [`Machine`]: everything that QEMU is told, as a value, and the command line that it becomes.
 
 mod devices;
+pub mod share;
 
 use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use nodeos_spec::{application, cmdline};
 
 use crate::accel::Accel;
 use crate::argv::{Argv, join};
+use crate::machine::share::Share;
 use crate::process;
 use crate::tuning;
 
@@ -38,6 +41,8 @@ pub struct Machine {
     pub append: Vec<String>,
     /// Disks beside the root, which the machine may write to: raw images, in the order of their names in it.
     pub disks: Vec<PathBuf>,
+    /// Folders of the host that the machine can mount.
+    pub shares: Vec<Share>,
     pub network: Network,
     pub ports: Vec<PortForward>,
     pub console: ConsoleTo,
@@ -89,9 +94,11 @@ pub enum Network {
     ByTheSystem,
 }
 
-/// `--port HOST:GUEST`: TCP, from the host's loopback to the machine.
+/// `--port [ADDRESS:]HOST:GUEST`: TCP, from the host to the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortForward {
+    /// The host's address that it is heard at; the loopback's unless others are to reach it.
+    pub address: Ipv4Addr,
     pub host: u16,
     pub guest: u16,
 }
@@ -151,6 +158,17 @@ pub struct HostFile {
     pub path: PathBuf,
 }
 
+impl PortForward {
+    /// From this host only.
+    pub fn local(host: u16, guest: u16) -> PortForward {
+        PortForward {
+            address: Ipv4Addr::LOCALHOST,
+            host,
+            guest,
+        }
+    }
+}
+
 impl HostFile {
     /// Where its contents are in the machine (Documentation/ABI/testing/sysfs-firmware-qemu_fw_cfg).
     pub fn path_in_machine(&self) -> String {
@@ -170,6 +188,7 @@ impl Machine {
             layers: Vec::new(),
             append: Vec::new(),
             disks: Vec::new(),
+            shares: Vec::new(),
             network: Network::ForPorts,
             ports: Vec::new(),
             console: ConsoleTo::Pipes,

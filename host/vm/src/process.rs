@@ -3,8 +3,12 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use thiserror::Error;
 
 use crate::findings::Findings;
@@ -143,6 +147,24 @@ fn has_window(list: &str) -> bool {
     list.lines().any(is_window)
 }
 
+/// Whether a child, which has not been waited for, ends within this time.
+pub fn has_ended_within(child: &Child, time: Duration) -> bool {
+    // A pid file descriptor becomes readable at the end (pidfd_open(2)).
+    let Ok(pidfd) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) else {
+        return false;
+    };
+    let end = Instant::now() + time;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).ok();
+        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], left.as_ref()) {
+            Ok(count) => return count > 0,
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
 /// User and system CPU time of a running process in seconds, from proc_pid_stat(5). None when it is gone.
 pub fn cpu_seconds(pid: u32) -> Option<f64> {
     let stat =
@@ -158,6 +180,18 @@ pub fn cpu_seconds(pid: u32) -> Option<f64> {
     Some((ticks(11)? + ticks(12)?) / ticks_a_second)
 }
 
+/// Memory of a running process in bytes, with what it shares divided among those who share it: `Pss` of proc_pid_smaps(5).
+/// None when it is gone, or another user's.
+pub fn proportional_memory(pid: u32) -> Option<u64> {
+    let file = Path::new("/proc")
+        .join(pid.to_string())
+        .join("smaps_rollup");
+    let text = std::fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,9 +205,20 @@ mod tests {
     }
 
     #[test]
-    fn a_process_has_used_some_time_and_one_that_is_not_there_none() {
+    fn a_process_uses_time_and_memory_and_one_that_is_not_there_none() {
         assert!(cpu_seconds(std::process::id()).is_some_and(|seconds| seconds >= 0.0));
         assert_eq!(cpu_seconds(u32::MAX), None);
+        assert!(proportional_memory(std::process::id()).is_some_and(|bytes| bytes > 0));
+        assert_eq!(proportional_memory(u32::MAX), None);
+    }
+
+    #[test]
+    fn a_child_ends_in_time_or_not() {
+        let mut child = Command::new("/bin/sleep").arg("600").spawn().unwrap();
+        assert!(!has_ended_within(&child, Duration::from_millis(5)));
+        child.kill().unwrap();
+        assert!(has_ended_within(&child, Duration::from_secs(10)));
+        child.wait().unwrap();
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Vm {
         machine
             .ports
             .iter()
-            .try_for_each(|port| check_port(port.host))?;
+            .try_for_each(|port| check_port(port.address, port.host))?;
         let argv = machine.argv();
         let (program, words) = argv
             .split_first()
@@ -195,8 +195,8 @@ impl Vm {
 }
 
 /// Listens on a port for a moment, so that the error comes before the machine and not out of QEMU.
-fn check_port(port: u16) -> Result<(), BootError> {
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+fn check_port(address: Ipv4Addr, port: u16) -> Result<(), BootError> {
+    match TcpListener::bind((address, port)) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             Err(BootError::PortTaken { port })

@@ -214,12 +214,7 @@ fn what_qemu_itself_cannot_do_is_in_its_messages() {
 fn a_port_that_is_taken_is_an_error_before_the_start() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let bench = Bench::with(|machine| {
-        machine.ports = vec![PortForward {
-            host: port,
-            guest: 80,
-        }]
-    });
+    let bench = Bench::with(|machine| machine.ports = vec![PortForward::local(port, 80)]);
     let error = Vm::boot(&bench.machine).unwrap_err();
     assert!(matches!(error, BootError::PortTaken { .. }));
     assert_eq!(

@@ -262,6 +262,8 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
             None => Network::ForPorts,
         },
         disks: files.users.into_iter().collect(),
+        shares: Vec::new(),
+        layers: Vec::new(),
         ports: flags.ports.clone(),
         console: if arguments.chart {
             ConsoleTo::Pipes

@@ -9,7 +9,7 @@ use thiserror::Error;
 /// Where results and narration go.
 pub struct Streams {
     /// Results, and nothing else.
-    pub out: Box<dyn Write>,
+    pub out: Box<dyn Write + Send>,
     /// Narration and errors. Shared, because a build narrates from several threads.
     pub err: SharedWriter,
     /// Whether bars may be drawn on `err`.
@@ -77,6 +77,26 @@ impl SharedWriter {
         let _ = writer
             .write_all(format!("{text}\n").as_bytes())
             .and_then(|()| writer.flush());
+    }
+}
+
+impl SharedWriter {
+    /// Writes what somebody else has to say, as it is.
+    pub fn bytes(&self, bytes: &[u8]) {
+        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = writer.write_all(bytes).and_then(|()| writer.flush());
+    }
+}
+
+impl Write for SharedWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.flush()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::share;
 use super::{Channel, ConsoleTo, Machine, MappedImage, PortForward, Root, Screen, SocketEnd};
 use crate::argv::{Argv, join};
 
@@ -16,6 +17,7 @@ pub(super) fn add(machine: &Machine, argv: &mut Argv) {
     root(machine, argv);
     layers(machine, argv);
     disks(machine, argv);
+    share::add(&machine.shares, argv);
     network(machine, argv);
     channels(machine, argv);
     files(machine, argv);
@@ -103,8 +105,14 @@ fn network(machine: &Machine, argv: &mut Argv) {
     if machine.network().is_none() {
         return;
     }
-    let forward =
-        |port: &PortForward| format!(",hostfwd=tcp:127.0.0.1:{}-:{}", port.host, port.guest);
+    let forward = |port: &PortForward| {
+        let PortForward {
+            address,
+            host,
+            guest,
+        } = port;
+        format!(",hostfwd=tcp:{address}:{host}-:{guest}")
+    };
     let forwards: String = machine.ports.iter().map(forward).collect();
     argv.option("-netdev", format!("user,id=network{forwards}"));
     // The ROM is for booting from the network.

@@ -45,10 +45,7 @@ fn a_disk_on_a_terminal_with_kvm_and_ports() {
     machine.accel = Accel::Kvm;
     machine.console = ConsoleTo::Terminal;
     machine.on_reboot = OnReboot::Restart;
-    machine.ports = vec![PortForward {
-        host: 8080,
-        guest: 80,
-    }];
+    machine.ports = vec![PortForward::local(8080, 80)];
     machine.cpus = 2;
     machine.term = Some("xterm".to_owned());
     machine.console_size = Some((80, 24));

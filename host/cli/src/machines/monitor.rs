@@ -1,0 +1,360 @@
+//! A machine's monitor: the process that owns its QEMU, for as long as that runs. It keeps what the application writes, and
+//! passes on what commands and the machine have to say to each other.
+//!
+//! One loop over sockets, without threads. It waits for nobody: what somebody does not take yet is kept for them, and the
+//! windows of the streams (`nodeos_spec::application::flow`) bound how much that can be.
+
+mod client;
+mod machine;
+pub mod qemu;
+mod sources;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nodeos_spec::application::flow::ReceiveWindow;
+use nodeos_spec::application::frame::Frame;
+use nodeos_vm::frames::{FrameSocket, FrameSocketError};
+use thiserror::Error;
+
+use crate::machines::logs::LogWriter;
+use crate::machines::protocol::{Ending, MonitorMessage};
+use crate::machines::record::{Mode, Record, millis, now_ms};
+use crate::machines::state::{self, Folder, StateError};
+use client::Client;
+use qemu::Qemu;
+use sources::Signals;
+
+/// A machine that has not said a word for so long after its start will not. Booting takes seconds where everything is emulated.
+const HEARD_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a machine may take to power off when its application has ended. It takes a fraction of a second; one that
+/// hangs is ended.
+const OFF_WITHIN: Duration = Duration::from_secs(10);
+
+/// Notes that are kept for those who come later.
+const NOTES: usize = 16;
+
+/// Why there is no monitor.
+#[derive(Debug, Error)]
+pub enum MonitorError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("there is no machine in {}", .path.display())]
+    NoMachine { path: PathBuf },
+    #[error("cannot begin")]
+    Begin(#[source] io::Error),
+    #[error("cannot wait for events")]
+    Wait(#[source] io::Error),
+}
+
+/// The process's whole state.
+#[derive(Debug)]
+struct Monitor {
+    folder: Folder,
+    lock: File,
+    record: Record,
+    started: Instant,
+    signals: Signals,
+    listener: UnixListener,
+    /// Where QEMU connects; none when it has.
+    machine_listener: Option<UnixListener>,
+    machine: Option<FrameSocket>,
+    /// What is to be said to the machine when QEMU has connected.
+    early: Vec<Frame>,
+    was_heard: bool,
+    qemu: Option<Qemu>,
+    /// Locked for as long as we live.
+    volumes: Vec<File>,
+    log: Option<LogWriter>,
+    notes: Vec<String>,
+    clients: BTreeMap<u32, Client>,
+    next_client: u32,
+    /// The application is number 0.
+    commands: BTreeMap<u32, Command>,
+    next_command: u32,
+    /// When QEMU is to be killed, whatever it does.
+    kill_at: Option<Instant>,
+    /// Why the machine ends, when that is known.
+    ending: Option<Ending>,
+}
+
+/// A program in the machine, and who has its streams.
+#[derive(Debug, Default)]
+struct Command {
+    client: Option<u32>,
+    stdin_has_ended: bool,
+    stdout: Flow,
+    stderr: Flow,
+}
+
+/// A stream from the machine.
+#[derive(Debug, Default)]
+struct Flow {
+    /// How many bytes the client has got and not passed on yet.
+    owed: u32,
+    /// For what no client gets.
+    window: ReceiveWindow,
+}
+
+/// Watches over the machine in this folder, whose QEMU is started with this command line. The lock of the folder is standard
+/// input, and the socket for commands standard output: who started us had both already.
+///
+/// # Errors
+/// [`MonitorError`]. What goes wrong with the machine is told to commands and kept in its folder.
+pub fn run(folder: Folder, argv: &[OsString]) -> Result<(), MonitorError> {
+    // An error means that we lead a session already.
+    let _ = rustix::process::setsid();
+    let mut monitor = Monitor::new(folder)?;
+    monitor.begin(argv);
+    while monitor.ending.is_none() || monitor.qemu.is_some() {
+        monitor.step()?;
+    }
+    monitor.conclude();
+    while !monitor.clients.is_empty() {
+        monitor.step()?;
+    }
+    monitor.clean_up();
+    Ok(())
+}
+
+impl Monitor {
+    fn new(folder: Folder) -> Result<Monitor, MonitorError> {
+        let begin = MonitorError::Begin;
+        let lock = io::stdin().as_fd().try_clone_to_owned().map_err(begin)?;
+        let listener = io::stdout().as_fd().try_clone_to_owned().map_err(begin)?;
+        let listener = UnixListener::from(listener);
+        listener.set_nonblocking(true).map_err(begin)?;
+        let record = folder.record()?.ok_or_else(|| MonitorError::NoMachine {
+            path: folder.path.clone(),
+        })?;
+        Ok(Monitor {
+            folder,
+            lock: lock.into(),
+            record,
+            started: Instant::now(),
+            signals: Signals::watch().map_err(begin)?,
+            listener,
+            machine_listener: None,
+            machine: None,
+            early: Vec::new(),
+            was_heard: false,
+            qemu: None,
+            volumes: Vec::new(),
+            log: None,
+            notes: Vec::new(),
+            clients: BTreeMap::new(),
+            next_client: 0,
+            commands: BTreeMap::from([(0, Command::default())]),
+            next_command: 1,
+            kill_at: None,
+            ending: None,
+        })
+    }
+
+    /// Starts the machine. That it does not start is how it ended.
+    fn begin(&mut self, argv: &[OsString]) {
+        match LogWriter::create(&self.folder.path) {
+            Ok(log) => self.log = Some(log),
+            Err(error) => self.note(format!("what the application writes is not kept: {error}")),
+        }
+        if self.record.mode == Mode::Detached {
+            self.end_stdin(0);
+        }
+        match self.start_qemu(argv) {
+            Ok(qemu) => {
+                self.record.qemu_pid = Some(qemu.pid());
+                self.qemu = Some(qemu);
+            }
+            Err(reason) => self.fail(reason),
+        }
+        self.record.monitor_pid = Some(std::process::id());
+        self.save();
+    }
+
+    fn start_qemu(&mut self, argv: &[OsString]) -> Result<Qemu, String> {
+        for volume in &self.record.volumes {
+            self.volumes.push(qemu::take_volume(volume)?);
+        }
+        let listener = state::listen_to_machine(&self.record.sockets)
+            .and_then(|listener| {
+                listener
+                    .set_nonblocking(true)
+                    .map(|()| listener)
+                    .map_err(|source| StateError::Listen {
+                        path: self.record.sockets.clone(),
+                        source,
+                    })
+            })
+            .map_err(|error| with_cause(&error))?;
+        self.machine_listener = Some(listener);
+        Qemu::start(argv, &self.folder.path).map_err(|error| with_cause(&error))
+    }
+
+    /// One round: send what there is to send, wait for something to happen, deal with it.
+    fn step(&mut self) -> Result<(), MonitorError> {
+        self.send();
+        if self.is_finished() {
+            return Ok(());
+        }
+        let events = self.wait().map_err(MonitorError::Wait)?;
+        for event in events {
+            self.handle(event);
+        }
+        self.look_at_the_clock();
+        Ok(())
+    }
+
+    /// Nothing is left to wait for.
+    fn is_finished(&self) -> bool {
+        self.ending.is_some() && self.qemu.is_none() && self.clients.is_empty()
+    }
+
+    /// Gives everybody what they take.
+    fn send(&mut self) {
+        if let Some(machine) = &mut self.machine
+            && let Err(error) = machine.send()
+        {
+            self.lose_machine(&error);
+        }
+        let is_over = self.record.ended.is_some();
+        let gone: Vec<u32> = self
+            .clients
+            .iter_mut()
+            .filter_map(|(id, client)| {
+                let has_failed = client.socket.send().is_err();
+                // The last word has been said.
+                let is_done = is_over && client.socket.unsent() == 0;
+                (has_failed || is_done).then_some(*id)
+            })
+            .collect();
+        gone.into_iter().for_each(|id| self.lose_client(id));
+    }
+
+    /// Does what is due.
+    fn look_at_the_clock(&mut self) {
+        let Some(qemu) = &mut self.qemu else { return };
+        let now = Instant::now();
+        if self.kill_at.is_some_and(|at| now >= at) {
+            qemu.kill();
+            self.kill_at = None;
+            self.fail("the machine did not end in time, and was ended".to_owned());
+        } else if !self.was_heard && now >= self.started + HEARD_WITHIN {
+            qemu.kill();
+            self.was_heard = true;
+            let seconds = HEARD_WITHIN.as_secs();
+            self.fail(format!(
+                "the machine has not been heard of within {seconds} s"
+            ));
+        }
+    }
+
+    /// When [`Monitor::look_at_the_clock`] has something to do next.
+    fn deadline(&self) -> Option<Instant> {
+        let heard = (!self.was_heard).then_some(self.started + HEARD_WITHIN);
+        let due = [heard, self.kill_at].into_iter().flatten().min();
+        due.filter(|_| self.qemu.is_some())
+    }
+
+    /// The machine does not work. The first reason is the one that counts.
+    fn fail(&mut self, reason: String) {
+        if self.ending.is_none() {
+            let tail = qemu::tail(&self.folder.path);
+            self.ending = Some(Ending::Failed { reason, tail });
+        }
+    }
+
+    /// QEMU is gone: says so to everybody, and to whoever comes later.
+    fn conclude(&mut self) {
+        let ending = self.ending.clone().expect("a machine ends for a reason");
+        self.record.end(ending.clone(), now_ms());
+        self.save();
+        let over = MonitorMessage::Over { ending };
+        for client in self.clients.values_mut() {
+            client.socket.queue(&over.to_frame());
+        }
+    }
+
+    /// Leaves of the machine what is to be left of it.
+    fn clean_up(&self) {
+        // Nobody is there any more to whom a failure could be told; what is left is cleaned up by the next of this name.
+        if self.record.mode == Mode::Foreground {
+            let _ = self.folder.remove_locked(&self.lock);
+        } else {
+            state::remove_sockets(&self.record.sockets);
+        }
+    }
+
+    /// Keeps what is known of the machine. What cannot be kept is known to us nevertheless.
+    fn save(&mut self) {
+        if let Err(error) = self.folder.write_record(&self.record) {
+            let text = with_cause(&error);
+            if !self.notes.contains(&text) {
+                self.note(text);
+            }
+        }
+    }
+
+    /// Tells those who follow the machine something that stops nothing.
+    fn note(&mut self, text: String) {
+        self.tell(&MonitorMessage::Note { text: text.clone() });
+        if self.notes.len() < NOTES {
+            self.notes.push(text);
+        }
+    }
+
+    /// Tells those who follow the machine.
+    fn tell(&mut self, message: &MonitorMessage) {
+        let frame = message.to_frame();
+        for client in self.clients.values_mut().filter(|client| client.follows()) {
+            client.socket.queue(&frame);
+        }
+    }
+
+    fn lose_machine(&mut self, error: &FrameSocketError) {
+        self.machine = None;
+        if let Some(qemu) = &mut self.qemu {
+            qemu.kill();
+        }
+        self.fail(format!(
+            "the machine cannot be talked to: {}",
+            with_cause(error)
+        ));
+    }
+
+    /// QEMU is killed when its time is over, which can only become less.
+    fn end_within(&mut self, time: Duration) {
+        let at = Instant::now() + time;
+        self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    fn age_ms(&self) -> u64 {
+        millis(self.started.elapsed())
+    }
+}
+
+/// A machine's folder by its path.
+pub fn folder(path: &Path) -> Option<Folder> {
+    let name = path.file_name()?.to_str()?.parse().ok()?;
+    Some(Folder {
+        name,
+        path: path.to_owned(),
+    })
+}
+
+/// An error and its causes as one sentence.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    text
+}

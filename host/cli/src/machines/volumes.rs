@@ -1,0 +1,400 @@
+//! `--volume`: folders of the host, and volumes by their names, which are images that NodeOS keeps.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use nodeos_image::ext4::{self, WriteExt4Error};
+use nodeos_image::tree::{Entry, Tree};
+use nodeos_spec::application::{ApplicationSpec, Volume, VolumeSource};
+use nodeos_vm::machine::Machine;
+use nodeos_vm::machine::share::{Access, Share};
+use rustix::rand::{GetRandomFlags, getrandom};
+use thiserror::Error;
+
+use crate::machines::names::{Name, ParseNameError};
+
+/// How large a volume is that is made by its name. It takes of the host only what is in it.
+const BYTES: u64 = 1 << 30;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeOrder {
+    pub from: From,
+    /// Where, in the machine.
+    pub to: String,
+    pub access: Access,
+}
+
+/// What a volume is on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum From {
+    Folder(PathBuf),
+    Name(Name),
+}
+
+/// Why a text is no volume.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ParseVolumeError {
+    #[error(
+        "expected HOST_DIR:DIR or NAME:DIR, and :ro behind it where it is not to be written to"
+    )]
+    Form,
+    #[error("{path:?} is no whole path in the machine, as /data is")]
+    Path { path: String },
+    #[error("a volume is a folder with a / in it, as in ./data, or a name: {given:?} is none")]
+    Name {
+        given: String,
+        #[source]
+        source: ParseNameError,
+    },
+}
+
+/// A volume cannot be used.
+#[derive(Debug, Error)]
+pub enum ProvideVolumeError {
+    #[error("cannot use the folder {} as a volume", .path.display())]
+    Folder {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} is not a folder", .path.display())]
+    NotAFolder { path: PathBuf },
+    #[error("cannot tell where volumes are: neither XDG_DATA_HOME nor HOME is set")]
+    NoHome,
+    #[error("cannot make the volume {}", .path.display())]
+    Make {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot make the volume {}", .path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: WriteExt4Error,
+    },
+}
+
+impl ProvideVolumeError {
+    /// What the user can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ProvideVolumeError::Folder { path, source }
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                Some(format!("make it: mkdir -p {}", path.display()))
+            }
+            ProvideVolumeError::NotAFolder { .. } => Some("name its folder".to_owned()),
+            ProvideVolumeError::NoHome => {
+                Some("set XDG_DATA_HOME to a folder for what is to last".to_owned())
+            }
+            ProvideVolumeError::Write { source, .. } => source.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// What a machine has got.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Provided {
+    /// Images, which one machine has at a time.
+    pub images: Vec<PathBuf>,
+    /// What people should know.
+    pub notes: Vec<String>,
+}
+
+/// Reads `HOST_DIR|NAME:DIR[:ro]`.
+///
+/// # Errors
+/// [`ParseVolumeError`].
+pub fn parse(text: &str) -> Result<VolumeOrder, ParseVolumeError> {
+    let (rest, access) = match text.strip_suffix(":ro") {
+        Some(rest) => (rest, Access::ReadOnly),
+        None => (text, Access::ReadWrite),
+    };
+    let (from, to) = rest.rsplit_once(':').ok_or(ParseVolumeError::Form)?;
+    if from.is_empty() {
+        return Err(ParseVolumeError::Form);
+    }
+    if !to.starts_with('/') || to.split('/').any(|part| part == "..") || to == "/" {
+        return Err(ParseVolumeError::Path {
+            path: to.to_owned(),
+        });
+    }
+    let is_path = from.contains('/') || from == "." || from == "..";
+    let from = if is_path {
+        From::Folder(PathBuf::from(from))
+    } else {
+        let name = from.parse().map_err(|source| ParseVolumeError::Name {
+            given: from.to_owned(),
+            source,
+        })?;
+        From::Name(name)
+    };
+    Ok(VolumeOrder {
+        from,
+        to: to.to_owned(),
+        access,
+    })
+}
+
+/// Gives the machine and its application their volumes, making those that have a name and are not there.
+///
+/// The application runs as the owner of the first folder that it may write to, since there it is to be allowed what its owner is.
+///
+/// # Errors
+/// [`ProvideVolumeError`].
+pub fn provide(
+    orders: &[VolumeOrder],
+    machine: &mut Machine,
+    spec: &mut ApplicationSpec,
+) -> Result<Provided, ProvideVolumeError> {
+    let mut provided = Provided::default();
+    if let Some((path, owner)) = first_writable(orders)? {
+        if owner.uid == 0 {
+            let path = path.display();
+            provided.notes.push(format!(
+                "{path} belongs to root, as whom no application runs: it can read there and not write"
+            ));
+        } else {
+            spec.uid = owner.uid;
+            spec.gid = if owner.gid == 0 { owner.uid } else { owner.gid };
+        }
+    }
+    for order in orders {
+        let source = match &order.from {
+            From::Folder(path) => {
+                let (path, _) = folder(path)?;
+                let tag = format!("volume{}", machine.shares.len());
+                machine.shares.push(Share {
+                    tag: tag.clone(),
+                    path,
+                    access: order.access,
+                });
+                VolumeSource::Share(tag)
+            }
+            From::Name(name) => {
+                let image = image(&root()?, name, spec)?;
+                let device = machine.disk_device(machine.disks.len());
+                machine.disks.push(image.clone());
+                provided.images.push(image);
+                VolumeSource::Disk(device)
+            }
+        };
+        spec.volumes.push(Volume {
+            source,
+            path: order.to.clone(),
+            read_only: order.access == Access::ReadOnly,
+        });
+    }
+    Ok(provided)
+}
+
+/// Whom a folder belongs to.
+struct Owner {
+    uid: u32,
+    gid: u32,
+}
+
+fn first_writable(orders: &[VolumeOrder]) -> Result<Option<(PathBuf, Owner)>, ProvideVolumeError> {
+    for order in orders {
+        if let (From::Folder(path), Access::ReadWrite) = (&order.from, order.access) {
+            return folder(path).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn folder(path: &Path) -> Result<(PathBuf, Owner), ProvideVolumeError> {
+    let failed = |source| ProvideVolumeError::Folder {
+        path: path.to_owned(),
+        source,
+    };
+    let whole = path.canonicalize().map_err(failed)?;
+    let metadata = whole.metadata().map_err(failed)?;
+    if !metadata.is_dir() {
+        return Err(ProvideVolumeError::NotAFolder {
+            path: path.to_owned(),
+        });
+    }
+    let owner = Owner {
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+    };
+    Ok((whole, owner))
+}
+
+/// Where volumes are kept.
+fn root() -> Result<PathBuf, ProvideVolumeError> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let data = variable("XDG_DATA_HOME").filter(|path| path.is_absolute());
+    let home = || {
+        let home = variable("HOME").filter(|home| !home.as_os_str().is_empty())?;
+        Some(home.join(".local/share"))
+    };
+    let data = data.or_else(home).ok_or(ProvideVolumeError::NoHome)?;
+    Ok(data.join("nodeos/volumes"))
+}
+
+/// A volume's image: the one that is there, whatever is in it, or an empty filesystem.
+fn image(root: &Path, name: &Name, spec: &ApplicationSpec) -> Result<PathBuf, ProvideVolumeError> {
+    let path = root.join(format!("{name}.img"));
+    let failed = |source| ProvideVolumeError::Make {
+        path: path.clone(),
+        source,
+    };
+    if path.exists() {
+        return Ok(path);
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(root)
+        .map_err(failed)?;
+    let temporary = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempfile_in(root)
+        .map_err(failed)?;
+    write(temporary.as_file(), name, spec).map_err(|source| ProvideVolumeError::Write {
+        path: path.clone(),
+        source,
+    })?;
+    temporary.as_file().sync_all().map_err(failed)?;
+    match temporary.persist_noclobber(&path) {
+        // Somebody made it in the meantime, and it may be in use already.
+        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(failed(error.error))
+        }
+        _ => Ok(path),
+    }
+}
+
+fn write(file: &File, name: &Name, spec: &ApplicationSpec) -> Result<(), WriteExt4Error> {
+    let mut label = name.as_str().to_owned();
+    label.truncate(ext4::MAX_LABEL);
+    let mut tree = Tree::new();
+    // There is nobody else in a machine; and a later application may be another user, if it has a folder of the host's, too.
+    let top = Entry::directory(0o777).owned_by(spec.uid, spec.gid);
+    tree.insert("/", top)
+        .expect("a tree has a root, which is a folder");
+    let time = crate::machines::record::now_ms() / 1000;
+    let options = ext4::Options {
+        uuid: random()?,
+        hash_seed: random()?,
+        label,
+        time: u32::try_from(time).unwrap_or(u32::MAX),
+        size: BYTES,
+        bytes_per_inode: ext4::BYTES_PER_INODE,
+    };
+    ext4::write(&tree, &options, file).map(drop)
+}
+
+fn random() -> Result<[u8; 16], WriteExt4Error> {
+    let mut bytes = [0; 16];
+    // So few bytes come at once (getrandom(2)).
+    getrandom(&mut bytes, GetRandomFlags::empty())
+        .map_err(|error| WriteExt4Error::Write {
+            source: error.into(),
+        })
+        .map(|_| bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use nodeos_vm::machine::Root;
+
+    use super::*;
+
+    fn spec() -> ApplicationSpec {
+        ApplicationSpec::parse(r#"{"name": "a", "argv": ["/bin/node"]}"#).unwrap()
+    }
+
+    fn machine() -> Machine {
+        Machine::new("kernel".into(), Root::None)
+    }
+
+    #[test]
+    fn volumes_are_folders_or_names() {
+        let check = |text: &str, from: From, to: &str, access: Access| {
+            let to = to.to_owned();
+            assert_eq!(parse(text), Ok(VolumeOrder { from, to, access }), "{text}");
+        };
+        let folder = |path: &str| From::Folder(path.into());
+        check("./a:/data", folder("./a"), "/data", Access::ReadWrite);
+        check("/a:b:/c:ro", folder("/a:b"), "/c", Access::ReadOnly);
+        check(".:/app/x", folder("."), "/app/x", Access::ReadWrite);
+        let name = From::Name(Name::near("db"));
+        check("db:/ro", name, "/ro", Access::ReadWrite);
+        let refused = |text: &str, expected: &str| {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        };
+        refused("db", "expected HOST_DIR:DIR");
+        refused(":/data", "expected HOST_DIR:DIR");
+        refused("db:data", "\"data\" is no whole path");
+        refused("db:/a/../b", "is no whole path");
+        refused("db:/", "is no whole path");
+        refused("D B:/data", "\"D B\" is none");
+    }
+
+    #[test]
+    fn an_application_is_who_owns_what_it_writes_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let orders = [parse(&format!("{}:/data", folder.path().display())).unwrap()];
+        let (mut machine, mut spec) = (machine(), spec());
+        let provided = provide(&orders, &mut machine, &mut spec).unwrap();
+        let owner = folder.path().metadata().unwrap().uid();
+        if owner == 0 {
+            assert_eq!(spec.uid, 1000);
+            assert!(provided.notes[0].contains("belongs to root"));
+        } else {
+            assert_eq!((spec.uid, provided.notes), (owner, Vec::new()));
+        }
+        assert_eq!(machine.shares.len(), 1);
+        assert_eq!(
+            spec.volumes,
+            [Volume {
+                source: VolumeSource::Share("volume0".to_owned()),
+                path: "/data".to_owned(),
+                read_only: false
+            }]
+        );
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error_with_a_way_out() {
+        let orders = [parse("./nowhere/at/all:/data").unwrap()];
+        let error = provide(&orders, &mut machine(), &mut spec()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot use the folder ./nowhere/at/all as a volume"
+        );
+        assert_eq!(error.hint().unwrap(), "make it: mkdir -p ./nowhere/at/all");
+    }
+
+    #[test]
+    fn a_named_volume_is_made_once_and_takes_no_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("volumes");
+        let name = Name::near("db");
+        let path = image(&root, &name, &spec()).unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!(metadata.len(), BYTES);
+        assert!(metadata.blocks() * 512 < BYTES / 50, "it is sparse");
+        let checked = std::process::Command::new("e2fsck")
+            .args(["-f", "-n"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert!(checked.status.success(), "{checked:?}");
+        fs::write(&path, "used").unwrap();
+        assert_eq!(image(&root, &name, &spec()).unwrap(), path);
+        assert_eq!(fs::read(&path).unwrap(), b"used");
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
+    }
+}
