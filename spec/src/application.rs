@@ -30,6 +30,9 @@ pub const FOLDER: &str = "/app";
 /// the system.
 pub const LAYERS: &str = "nodeos.layers";
 
+/// `nodeos.follow`: the host may change [`FOLDER`] while the machine runs ([`message::HostMessage::Update`]).
+pub const FOLLOW: &str = "nodeos.follow";
+
 /// Orders from the host that are to be followed instead of the image's own: this name of QEMU's firmware configuration.
 pub const HOST_SPEC: &str = "opt/org.nodeos/application";
 

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod application;
 pub mod boot;
 pub mod cli;
 pub mod http;

@@ -55,6 +55,8 @@ choice! {
     Layer, "layer" {
         /// Kernel, init and Node.js: boots to the REPL.
         Barebones = "barebones",
+        /// One application, which comes with images of its own: runs that and nothing else.
+        Application = "application",
         /// A session for each user, from the users partition or in memory: runs everybody's `/init`.
         Initramfs = "initramfs",
         /// The users partition, a session for each user, login, shell and services.
@@ -144,7 +146,7 @@ impl Layer {
     /// Whether a users partition is made for it.
     pub fn has_users(self) -> bool {
         match self {
-            Layer::Barebones | Layer::Initramfs => false,
+            Layer::Barebones | Layer::Application | Layer::Initramfs => false,
             Layer::Usersfs => true,
         }
     }

@@ -7,13 +7,13 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use nodeos_sandbox::log::Log;
 use nodeos_spec::cmdline;
 use nodeos_sys::fork::fork;
 use nodeos_sys::{namespaces, signals};
 use rustix::mount::{self, MountFlags, MountPropagationFlags};
 use rustix::process::{WaitOptions, waitpid};
 
-use crate::log::Log;
 use crate::partition::Users;
 use crate::paths;
 use crate::users::User;

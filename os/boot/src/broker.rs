@@ -10,6 +10,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use nodeos_sandbox::log::Log;
 use nodeos_spec::broker::{Power, Reply, Request};
 use nodeos_spec::host::HostMessage;
 use nodeos_sys::error::OsError;
@@ -21,7 +22,6 @@ use rustix::process::{Pid, Signal, Uid, WaitOptions, kill_process, wait};
 use thiserror::Error;
 
 use crate::host::{self, Heard, Host, Reading};
-use crate::log::Log;
 use crate::sessions::{Common, Session, State};
 use crate::socket::{self, Received};
 
@@ -139,7 +139,7 @@ impl Broker {
                         .log
                         .note(&format!("the session of {} runs", session.user.name)),
                     Err(error) => {
-                        let reason = crate::log::sentence(&error);
+                        let reason = nodeos_sandbox::log::sentence(&error);
                         let text = format!(
                             "the session of {} cannot start: {reason}",
                             session.user.name
@@ -297,7 +297,7 @@ impl Broker {
         match socket::receive(client.connection.as_fd()) {
             Received::Message { bytes, descriptors } => match Request::parse(&bytes) {
                 Ok(request) => self.perform(id, request, descriptors),
-                Err(error) => self.fail(id, crate::log::sentence(&error)),
+                Err(error) => self.fail(id, nodeos_sandbox::log::sentence(&error)),
             },
             Received::Nonsense => self.fail(id, "the message is too long"),
             Received::Nothing => {}

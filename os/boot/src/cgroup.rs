@@ -75,16 +75,6 @@ pub(crate) fn of_session(
         })
 }
 
-/// The machine's memory in bytes, of the text of /proc/meminfo (proc_meminfo(5)).
-pub(crate) fn total_memory(meminfo: &str) -> Option<u64> {
-    let kib = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?
-        .trim()
-        .strip_suffix(" kB")?;
-    Some(kib.trim().parse::<u64>().ok()? << 10)
-}
-
 fn make(path: &Path) -> Result<(), CgroupError> {
     match fs::create_dir(path) {
         Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(CgroupError::Make {
@@ -101,18 +91,4 @@ fn write(path: &Path, value: &str) -> Result<(), CgroupError> {
         value: value.to_owned(),
         source,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_memory_is_read_in_bytes() {
-        assert_eq!(
-            total_memory("MemTotal:         241692 kB\nMemFree: 1 kB\n"),
-            Some(241_692 << 10)
-        );
-        assert_eq!(total_memory("MemFree: 1 kB\n"), None);
-    }
 }

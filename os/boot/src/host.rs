@@ -2,18 +2,16 @@
 //!
 //! A machine without the port, or whose host has nothing to say, works all the same.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use nodeos_sandbox::port;
 use nodeos_spec::host::{HostMessage, MAX_LINE, MachineMessage, PORT};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::OFlags;
 use rustix::termios::{Winsize, tcsetwinsize};
-
-/// Where the kernel lists the ports (drivers/char/virtio_console.c); each has a file `name`.
-const CLASS: &str = "/sys/class/virtio-ports";
 
 /// The port, open.
 #[derive(Debug)]
@@ -51,7 +49,7 @@ impl Host {
             .read(true)
             .write(true)
             .custom_flags(flags.bits().cast_signed())
-            .open(find(Path::new(CLASS))?)
+            .open(port::find(Path::new(port::CLASS), PORT)?)
             .ok()?;
         Some(Host {
             port,
@@ -112,15 +110,6 @@ pub(crate) fn set_console_size(columns: u16, rows: u16) {
     let _ = tcsetwinsize(io::stderr(), size);
 }
 
-fn find(class: &Path) -> Option<PathBuf> {
-    let ports = fs::read_dir(class).ok()?;
-    let is_it = |path: &Path| {
-        fs::read_to_string(path.join("name")).is_ok_and(|name| name.trim_end() == PORT)
-    };
-    let port = ports.flatten().find(|port| is_it(&port.path()))?;
-    Some(Path::new("/dev").join(port.file_name()))
-}
-
 /// Takes the first whole line out of what has arrived.
 fn next_line(pending: &mut Vec<u8>) -> Option<Heard> {
     let end = pending.iter().position(|&byte| byte == b'\n')?;
@@ -147,19 +136,5 @@ mod tests {
         pending.push(b'\n');
         assert_eq!(next_line(&mut pending), Some(Heard::Message(size)));
         assert!(pending.is_empty());
-    }
-
-    #[test]
-    fn the_port_is_found_by_its_name() {
-        let scratch = tempfile::tempdir().unwrap();
-        assert_eq!(find(&scratch.path().join("none")), None);
-        for (port, name) in [
-            ("vport1p1", "org.other\n"),
-            ("vport1p2", "org.nodeos.control\n"),
-        ] {
-            fs::create_dir(scratch.path().join(port)).unwrap();
-            fs::write(scratch.path().join(port).join("name"), name).unwrap();
-        }
-        assert_eq!(find(scratch.path()), Some("/dev/vport1p2".into()));
     }
 }

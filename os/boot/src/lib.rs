@@ -9,7 +9,6 @@ mod administrator;
 mod broker;
 mod cgroup;
 mod host;
-mod log;
 mod partition;
 mod paths;
 mod session;
@@ -22,9 +21,8 @@ mod users;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use nodeos_sandbox::log::Log;
 use rustix::process::Pid;
-
-use log::Log;
 
 const HELP: &str = "\
 Usage: boot
@@ -59,7 +57,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         let _ = std::io::stderr().write_all(text.as_bytes());
         return ExitCode::from(2);
     }
-    let mut log = Log::open();
+    let mut log = Log::open("boot");
     match stage::boot(&mut log) {
         Ok(code) => code,
         Err(error) => {

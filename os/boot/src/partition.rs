@@ -7,6 +7,7 @@ use std::ffi::CString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nodeos_sandbox::log::Log;
 use nodeos_spec::cmdline::{Access, UsersPartition, Wait};
 use nodeos_spec::device::DeviceSpec;
 use nodeos_spec::device::ext::Kind;
@@ -14,7 +15,6 @@ use nodeos_sys::error::OsError;
 use rustix::mount::{self, MountFlags};
 use thiserror::Error;
 
-use crate::log::Log;
 use crate::paths;
 
 pub(crate) use temporary::{MakeTemporaryError, make_root};

@@ -5,6 +5,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nodeos_sandbox::credentials::Credentials;
+use nodeos_sandbox::filter::{Filter, FilterError};
+use nodeos_sandbox::log::sentence;
+use nodeos_sandbox::process::{Program, Running, Streams};
 use nodeos_spec::broker::{SessionInfo, SessionState};
 use nodeos_spec::cmdline;
 use nodeos_spec::session::{Limits, SessionSpec};
@@ -13,12 +17,9 @@ use rustix::thread::CapabilitySet;
 use thiserror::Error;
 
 use crate::cgroup::{self, CgroupError};
-use crate::log::sentence;
 use crate::partition::Users;
 use crate::paths;
-use crate::session::credentials::Credentials;
-use crate::session::filter::{Filter, FilterError};
-use crate::session::process::{self, Program, Running, StartProcessError, Streams};
+use crate::session::process::{self, StartProcessError};
 use crate::session::root::{Rights, View};
 use crate::socket::{self, ListenError};
 use crate::system::Authorities;

@@ -5,6 +5,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use nodeos_sandbox::filter::{Filter, FilterError};
+use nodeos_sandbox::log::Log;
 use nodeos_spec::cmdline::{self, ParseUsersPartitionError, UsersPartition};
 use nodeos_sys::error::OsError;
 use nodeos_sys::signals::{self, SignalFd};
@@ -16,10 +18,8 @@ use thiserror::Error;
 use crate::administrator::{self, Orders};
 use crate::broker::{Broker, RunBrokerError};
 use crate::cgroup::{self, CgroupError};
-use crate::log::Log;
 use crate::partition::{self, MountUsersError};
 use crate::paths;
-use crate::session::filter::{Filter, FilterError};
 use crate::sessions::{Common, Session};
 use crate::system::{self, PrepareSystemError};
 use crate::users::{self, ListUsersError, User};
@@ -135,11 +135,11 @@ pub(crate) fn boot(log: &mut Log) -> Result<ExitCode, BootError> {
             Ok(session) => sessions.push(session),
             Err(error) => log.say(&format!(
                 "there is no session for {name}: {}",
-                crate::log::sentence(&error)
+                nodeos_sandbox::log::sentence(&error)
             )),
         }
     }
-    let mut broker = Broker::new(Log::open(), common, sessions, signals);
+    let mut broker = Broker::new(Log::open("boot"), common, sessions, signals);
     broker.run().map_err(BootError::Broker)?;
     Ok(ExitCode::SUCCESS)
 }

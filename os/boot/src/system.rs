@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nodeos_sandbox::log::{Log, sentence};
+use nodeos_sandbox::{meminfo, mounts};
 use nodeos_spec::cmdline::{self, SystemRoot};
 use nodeos_spec::network::{self, NetworkSpec};
 use nodeos_spec::session::{self, SessionSpec};
@@ -11,12 +13,9 @@ use rustix::fd::OwnedFd;
 use rustix::fs::statfs;
 use thiserror::Error;
 
-use crate::cgroup;
-use crate::log::{Log, sentence};
 use crate::paths;
 use crate::users::{self, User};
 
-const MEMORY: &str = "/proc/meminfo";
 /// What PID 1 wrote down of the kernel's `ip=`.
 const RESOLVER: &str = "/run/resolv.conf";
 
@@ -61,21 +60,16 @@ pub(crate) enum PrepareSystemError {
         #[source]
         source: io::Error,
     },
-    #[error("{MEMORY} does not say how much memory there is")]
+    #[error("{} does not say how much memory there is", meminfo::PATH)]
     Memory,
 }
 
 /// What `root=` means on this machine. Where that cannot be told it is an image, which almost all are.
 pub(crate) fn root_kind() -> SystemRoot {
     match statfs("/") {
-        Ok(found) if is_memory(found.f_type) => SystemRoot::Initramfs,
+        Ok(found) if mounts::is_memory(found.f_type) => SystemRoot::Initramfs,
         _ => SystemRoot::Image,
     }
-}
-
-/// Whether a filesystem's type, by statfs(2), is one that an initramfs is unpacked into: RAMFS_MAGIC or TMPFS_MAGIC.
-pub(crate) fn is_memory(fs_type: i64) -> bool {
-    matches!(fs_type, 0x8584_58f6 | 0x0102_1994)
 }
 
 /// Folders and switches, before anybody is there.
@@ -116,10 +110,10 @@ pub(crate) fn describe(users: &[User], log: &mut Log) -> Result<Facts, PrepareSy
         write(&Path::new(paths::SYSTEM).join(name), &text)?;
     }
     let authorities = authorities(log)?;
-    let meminfo = fs::read_to_string(MEMORY).unwrap_or_default();
+    let memory = fs::read_to_string(meminfo::PATH).unwrap_or_default();
     Ok(Facts {
         hostname,
-        total_memory: cgroup::total_memory(&meminfo).ok_or(PrepareSystemError::Memory)?,
+        total_memory: meminfo::bytes(&memory, "MemTotal").ok_or(PrepareSystemError::Memory)?,
         authorities,
         session_spec: setting(root, session::PATH, log, SessionSpec::parse).unwrap_or_default(),
     })

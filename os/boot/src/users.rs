@@ -5,11 +5,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nodeos_sandbox::log::Log;
 use nodeos_spec::user::{UserName, is_user_folder};
 use rustix::process::{Gid, Uid};
 use thiserror::Error;
 
-use crate::log::Log;
 use crate::paths;
 
 /// A user: a folder and its owner.

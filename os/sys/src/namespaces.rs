@@ -28,6 +28,11 @@ pub fn leave_mounts() -> io::Result<()> {
     leave(UnshareFlags::NEWNS)
 }
 
+/// Gives the caller System V IPC and message queues of its own, and nothing else.
+pub fn leave_ipc() -> io::Result<()> {
+    leave(UnshareFlags::NEWIPC)
+}
+
 /// Makes the control group that the caller is in the root of what it sees of them: cgroup_namespaces(7).
 pub fn leave_cgroups() -> io::Result<()> {
     leave(UnshareFlags::NEWCGROUP)

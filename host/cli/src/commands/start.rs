@@ -255,6 +255,7 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
         cpus: flags.cpus,
         kernel: files.kernel,
         root: plan::machine_root(recipe.root, &files.system, files.system_bytes),
+        layers: Vec::new(),
         append,
         network: match files.users {
             Some(_) => Network::ByTheSystem,

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 
+use nodeos_sandbox::log::Log;
 use nodeos_spec::host::{HostMessage, MachineMessage};
 
 use super::environment;
 use crate::host::{Heard, Host, Reading, set_console_size};
-use crate::log::Log;
 
 /// Takes commands until the host has no more. The exit code of this process.
 pub(super) fn serve(log: &mut Log) -> i32 {

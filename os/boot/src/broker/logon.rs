@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 
 use nodeos_accounts::home::Home;
 use nodeos_accounts::{file, password};
+use nodeos_sandbox::credentials::{self, Credentials};
+use nodeos_sandbox::log::sentence;
+use nodeos_sandbox::process::{Program, Running, Streams};
 use nodeos_spec::broker::Reply;
 use nodeos_spec::logon::{DEFAULT_SHELL, Logon, Password};
 use nodeos_spec::user::UserName;
@@ -30,10 +33,8 @@ use rustix::thread::CapabilitySet;
 use zeroize::Zeroizing;
 
 use super::{Broker, terminal};
-use crate::log::sentence;
 use crate::paths;
-use crate::session::credentials::{self, Credentials};
-use crate::session::process::{self, Program, Running, Streams};
+use crate::session::process;
 use crate::sessions::{self, Common, Session, State, as_os};
 use crate::users::User;
 

@@ -4,6 +4,9 @@ use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
+use nodeos_sandbox::filter::Filter;
+use nodeos_sandbox::log::sentence;
+use nodeos_sandbox::process::{Program, Running, Streams};
 use nodeos_spec::broker::{Reply, Request};
 use nodeos_spec::capability::Capability;
 use nodeos_sys::error::OsError;
@@ -12,10 +15,8 @@ use rustix::process::{Pid, Signal, pidfd_send_signal};
 use rustix::thread::CapabilitySet;
 
 use super::Broker;
-use crate::log::sentence;
 use crate::paths;
-use crate::session::filter::Filter;
-use crate::session::process::{self, Program, Running, Streams};
+use crate::session::process;
 use crate::sessions::{self, State, as_os};
 
 /// A running service.

@@ -2,22 +2,19 @@
 //!
 //! Everything here happens in a mount namespace that nobody else has yet, and is gone with it.
 
-use std::ffi::CString;
 use std::fs::OpenOptions;
-use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use nodeos_sys::error::OsError;
-use rustix::fs::{self, CWD, Dev, FileType, Mode, statfs};
-use rustix::io::Errno;
-use rustix::mount::{self, MountFlags, MountPropagationFlags, UnmountFlags};
-use rustix::process::{chdir, chroot, pivot_root};
-use thiserror::Error;
+use nodeos_sandbox::devices::{self, Node};
+use nodeos_sandbox::kernel;
+use nodeos_sandbox::mounts::{
+    self, INERT, MountError, SAFE, attach, bind, directory, escaped, memory_files,
+};
+use rustix::fs::{self, FileType};
+use rustix::mount::MountFlags;
 
 use crate::paths;
-use crate::system;
 
 /// What a session's root is made of.
 #[derive(Debug, Clone)]
@@ -43,100 +40,32 @@ pub(crate) enum Rights {
     Root,
 }
 
-#[derive(Debug, Error)]
-pub(crate) enum BuildRootError {
-    #[error("cannot keep its mounts to itself")]
-    Private { source: OsError },
-    #[error("cannot mount {what} on {}", target.display())]
-    Mount {
-        what: &'static str,
-        target: PathBuf,
-        source: OsError,
-    },
-    #[error("cannot make {}", path.display())]
-    Make { path: PathBuf, source: OsError },
-    #[error("cannot look at {}", path.display())]
-    Inspect {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("{} is in the way: it has to be a folder", path.display())]
-    NotAFolder { path: PathBuf },
-    #[error("cannot change to its own root")]
-    Pivot { source: OsError },
-}
-
-/// A node of the session's /dev: device numbers by the kernel's Documentation/admin-guide/devices.txt.
-const NODES: [(&str, u32, u32); 6] = [
-    ("null", 1, 3),
-    ("zero", 1, 5),
-    ("full", 1, 7),
-    ("random", 1, 8),
-    ("urandom", 1, 9),
-    ("tty", 5, 0),
-];
-
-const LINKS: [(&str, &str); 5] = [
-    ("ptmx", "pts/ptmx"),
-    ("fd", "/proc/self/fd"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-    ("stderr", "/proc/self/fd/2"),
-];
-
 /// Consoles begin like this; root's session has those of them that the machine has.
 const CONSOLES: [&str; 5] = ["console", "tty", "ttyS", "ttyAMA", "hvc"];
-
-/// What of /proc changes the whole machine. Where the user id alone decides, it would be root's to write.
-const READ_ONLY_IN_PROC: [&str; 4] = ["sys", "irq", "bus", "fs"];
 
 /// What is mounted upon. A home may hold something else there, a link for instance, which mount(2) would follow.
 const MOUNT_POINTS: [&str; 6] = ["proc", "sys", "dev", "tmp", "run", "home"];
 
-const SAFE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
-const INERT: MountFlags = SAFE.union(MountFlags::NOEXEC);
-const DEVICES: MountFlags = MountFlags::NOSUID.union(MountFlags::NOEXEC);
-
 /// Builds the root and changes to it; what was the root before is out of reach then.
-pub(crate) fn enter(view: &View<'_>) -> Result<(), BuildRootError> {
-    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    mount::mount_change("/", private).map_err(|errno| BuildRootError::Private {
-        source: OsError(errno),
-    })?;
-    if statfs("/").is_ok_and(|found| system::is_memory(found.f_type)) {
-        leave_rootfs().map_err(|errno| BuildRootError::Pivot {
-            source: OsError(errno),
-        })?;
-    }
+pub(crate) fn enter(view: &View<'_>) -> Result<(), MountError> {
+    mounts::keep_private()?;
+    mounts::leave_rootfs(Path::new(paths::ROOT_AGAIN))?;
     let root = Path::new(paths::SESSION_ROOT);
     overlay(view, root)?;
     for name in MOUNT_POINTS {
         check_folder(view, &root.join(name), name)?;
     }
-    kernel_views(root)?;
+    kernel::views(root)?;
     devices(view, root)?;
     scratch(view, root)?;
     system(view, root)?;
     if view.rights == Rights::Root {
         users(view, root)?;
     }
-    pivot(root).map_err(|errno| BuildRootError::Pivot {
-        source: OsError(errno),
-    })
+    mounts::pivot(root)
 }
 
-/// The kernel's first filesystem, which an initramfs is unpacked into, cannot be pivoted away from (pivot_root(2), "NOTES").
-/// So it is laid over itself, and this process moves to the upper one.
-fn leave_rootfs() -> Result<(), Errno> {
-    mount::mount_bind_recursive("/", paths::ROOT_AGAIN)?;
-    chdir(paths::ROOT_AGAIN)?;
-    mount::mount_move(".", "/")?;
-    chroot(".")?;
-    chdir("/")
-}
-
-fn overlay(view: &View<'_>, root: &Path) -> Result<(), BuildRootError> {
+fn overlay(view: &View<'_>, root: &Path) -> Result<(), MountError> {
     let mut options = b"lowerdir=".to_vec();
     match view.work {
         Some(work) => {
@@ -154,84 +83,36 @@ fn overlay(view: &View<'_>, root: &Path) -> Result<(), BuildRootError> {
     attach("overlay", "overlay", root, SAFE, Some(options))
 }
 
-fn check_folder(view: &View<'_>, path: &Path, name: &str) -> Result<(), BuildRootError> {
+fn check_folder(view: &View<'_>, path: &Path, name: &str) -> Result<(), MountError> {
     match path.symlink_metadata() {
         Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(BuildRootError::NotAFolder {
+        Ok(_) => Err(MountError::NotAFolder {
             path: view.home.join(name),
         }),
-        Err(source) => Err(BuildRootError::Inspect {
+        Err(source) => Err(MountError::Inspect {
             path: path.to_owned(),
             source,
         }),
     }
 }
 
-/// A colon, comma or backslash in a path would end it: overlayfs takes them after a backslash.
-fn escaped(path: &Path) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for &byte in path.as_os_str().as_bytes() {
-        if matches!(byte, b':' | b',' | b'\\') {
-            bytes.push(b'\\');
-        }
-        bytes.push(byte);
-    }
-    bytes
+fn devices(view: &View<'_>, root: &Path) -> Result<(), MountError> {
+    let more = match view.rights {
+        Rights::Root => of_root()?,
+        Rights::User => Vec::new(),
+    };
+    devices::make(&root.join("dev"), view.memory_files, &more)
 }
 
-fn kernel_views(root: &Path) -> Result<(), BuildRootError> {
-    attach("proc", "proc", &root.join("proc"), INERT, None)?;
-    for name in READ_ONLY_IN_PROC {
-        let path = root.join("proc").join(name);
-        if path.exists() {
-            bind(&path, &path, INERT | MountFlags::RDONLY)?;
-        }
-    }
-    let read_only = INERT | MountFlags::RDONLY;
-    attach("sysfs", "sysfs", &root.join("sys"), read_only, None)?;
-    attach(
-        "cgroup2",
-        "cgroup2",
-        &root.join("sys/fs/cgroup"),
-        read_only,
-        None,
-    )
-}
-
-fn devices(view: &View<'_>, root: &Path) -> Result<(), BuildRootError> {
-    let dev = root.join("dev");
-    let size = Some(b"mode=0755,size=64k".to_vec());
-    attach("tmpfs", "tmpfs", &dev, DEVICES, size)?;
-    for (name, major, minor) in NODES {
-        node(&dev.join(name), 0o666, fs::makedev(major, minor))?;
-    }
-    if view.rights == Rights::Root {
-        consoles(&dev)?;
-        node(&dev.join("kmsg"), 0o400, fs::makedev(1, 11))?;
-    }
-    for (name, target) in LINKS {
-        let path = dev.join(name);
-        fs::symlink(target, &path).map_err(|errno| BuildRootError::Make {
-            path,
-            source: OsError(errno),
-        })?;
-    }
-    for name in ["pts", "shm"] {
-        directory(&dev.join(name), 0o755)?;
-    }
-    // 5 is the group `tty` of every distribution.
-    let pts = Some(b"newinstance,ptmxmode=0666,mode=0620,gid=5".to_vec());
-    attach("devpts", "devpts", &dev.join("pts"), DEVICES, pts)?;
-    memory_files(view, &dev.join("shm"), "1777")?;
-    let read_only = DEVICES | MountFlags::RDONLY;
-    mount::mount_remount(&dev, MountFlags::BIND | read_only, c"")
-        .map_err(|errno| mount_error("tmpfs", &dev, errno))
-}
-
-/// The nodes of the machine's consoles, with the same numbers and 0600.
-fn consoles(dev: &Path) -> Result<(), BuildRootError> {
+/// The nodes of the machine's consoles, with the same numbers and 0600, and the kernel's log.
+fn of_root() -> Result<Vec<Node>, MountError> {
+    let mut nodes = vec![Node {
+        name: "kmsg".into(),
+        mode: 0o400,
+        device: fs::makedev(1, 11),
+    }];
     let path = Path::new("/dev");
-    let inspect = |source| BuildRootError::Inspect {
+    let inspect = |source| MountError::Inspect {
         path: path.to_owned(),
         source,
     };
@@ -244,10 +125,14 @@ fn consoles(dev: &Path) -> Result<(), BuildRootError> {
             && metadata.rdev() != 0
             && FileType::from_raw_mode(metadata.mode()).is_char_device()
         {
-            node(&dev.join(&name), 0o600, metadata.rdev())?;
+            nodes.push(Node {
+                name,
+                mode: 0o600,
+                device: metadata.rdev(),
+            });
         }
     }
-    Ok(())
+    Ok(nodes)
 }
 
 /// `console`, or one of the others with a number behind it.
@@ -260,13 +145,13 @@ fn is_console(name: &str) -> bool {
         })
 }
 
-fn scratch(view: &View<'_>, root: &Path) -> Result<(), BuildRootError> {
-    memory_files(view, &root.join("tmp"), "1777")?;
-    memory_files(view, &root.join("run"), "1777")
+fn scratch(view: &View<'_>, root: &Path) -> Result<(), MountError> {
+    memory_files(&root.join("tmp"), "1777", view.memory_files)?;
+    memory_files(&root.join("run"), "1777", view.memory_files)
 }
 
 /// What the machine tells all sessions, and where the broker listens.
-fn system(view: &View<'_>, root: &Path) -> Result<(), BuildRootError> {
+fn system(view: &View<'_>, root: &Path) -> Result<(), MountError> {
     let shared = root.join("run/system");
     directory(&shared, 0o755)?;
     let flags = match view.rights {
@@ -280,7 +165,7 @@ fn system(view: &View<'_>, root: &Path) -> Result<(), BuildRootError> {
         .create_new(true)
         .mode(0o600)
         .open(&socket)
-        .map_err(|source| BuildRootError::Inspect {
+        .map_err(|source| MountError::Inspect {
             path: socket.clone(),
             source,
         })?;
@@ -288,7 +173,7 @@ fn system(view: &View<'_>, root: &Path) -> Result<(), BuildRootError> {
 }
 
 /// All homes, and root's own as its session has it: to write below the overlay would be to confuse it.
-fn users(view: &View<'_>, root: &Path) -> Result<(), BuildRootError> {
+fn users(view: &View<'_>, root: &Path) -> Result<(), MountError> {
     let home = root.join("home");
     bind(Path::new(paths::USERS), &home, SAFE)?;
     match view.home.strip_prefix(paths::USERS) {
@@ -298,78 +183,9 @@ fn users(view: &View<'_>, root: &Path) -> Result<(), BuildRootError> {
     }
 }
 
-/// pivot_root(2), "pivot_root(".", ".")": the old root lies on the new one then, and is taken away from there.
-fn pivot(root: &Path) -> Result<(), Errno> {
-    chdir(root)?;
-    pivot_root(".", ".")?;
-    mount::unmount(".", UnmountFlags::DETACH)?;
-    chdir("/")
-}
-
-fn memory_files(view: &View<'_>, target: &Path, mode: &str) -> Result<(), BuildRootError> {
-    let options = format!("mode={mode},size={}", view.memory_files).into_bytes();
-    attach("tmpfs", "tmpfs", target, SAFE, Some(options))
-}
-
-fn attach(
-    what: &'static str,
-    fstype: &str,
-    target: &Path,
-    flags: MountFlags,
-    options: Option<Vec<u8>>,
-) -> Result<(), BuildRootError> {
-    // What came from paths has no zero byte in it, nor have the words above.
-    let options = options.map(|options| CString::new(options).unwrap_or_default());
-    mount::mount(fstype, target, fstype, flags, options.as_deref())
-        .map_err(|errno| mount_error(what, target, errno))
-}
-
-/// A bind mount takes its flags only when it is mounted again (mount(2), MS_BIND).
-fn bind(source: &Path, target: &Path, flags: MountFlags) -> Result<(), BuildRootError> {
-    mount::mount_bind(source, target)
-        .and_then(|()| mount::mount_remount(target, MountFlags::BIND | flags, c""))
-        .map_err(|errno| mount_error("a view of another folder", target, errno))
-}
-
-fn mount_error(what: &'static str, target: &Path, errno: Errno) -> BuildRootError {
-    BuildRootError::Mount {
-        what,
-        target: target.to_owned(),
-        source: OsError(errno),
-    }
-}
-
-fn node(path: &Path, mode: u32, device: Dev) -> Result<(), BuildRootError> {
-    let make = || {
-        let mode = Mode::from_raw_mode(mode);
-        fs::mknodat(CWD, path, FileType::CharacterDevice, mode, device)?;
-        // Whatever the umask is.
-        fs::chmod(path, mode)
-    };
-    make().map_err(|errno| BuildRootError::Make {
-        path: path.to_owned(),
-        source: OsError(errno),
-    })
-}
-
-fn directory(path: &Path, mode: u32) -> Result<(), BuildRootError> {
-    match fs::mkdir(path, Mode::from_raw_mode(mode)) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(BuildRootError::Make {
-            path: path.to_owned(),
-            source: OsError(errno),
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_cannot_end_early_in_the_options_of_the_overlay() {
-        assert_eq!(escaped(Path::new(r"/users/a:b,c\d")), br"/users/a\:b\,c\\d");
-    }
 
     #[test]
     fn consoles_are_consoles_and_nothing_that_begins_like_them() {

@@ -1,4 +1,4 @@
-//! Which system calls a session's processes may not make: seccomp(2).
+//! Which system calls a confined process may not make: seccomp(2).
 //!
 //! What needs a capability is refused by the kernel already, as there are none. The filter takes away the code behind it,
 //! too: most holes of kernels were in calls that an ordinary program never makes.
@@ -91,10 +91,10 @@ const NO_SUCH_CALL: u32 = 38;
 
 /// A filter for each answer, ready for the kernel.
 #[derive(Debug, Clone)]
-pub(crate) struct Filter(Vec<BpfProgram>);
+pub struct Filter(Vec<BpfProgram>);
 
 #[derive(Debug, Error)]
-pub(crate) enum FilterError {
+pub enum FilterError {
     #[error("cannot make the filter of system calls")]
     Compile {
         #[source]
@@ -109,7 +109,7 @@ pub(crate) enum FilterError {
 
 impl Filter {
     /// The filter of a process that will have `capabilities`.
-    pub(crate) fn for_capabilities(capabilities: CapabilitySet) -> Result<Filter, FilterError> {
+    pub fn for_capabilities(capabilities: CapabilitySet) -> Result<Filter, FilterError> {
         let mut refused: BTreeMap<i64, Vec<SeccompRule>> =
             REFUSED.iter().map(|&call| (call, Vec::new())).collect();
         if !capabilities.contains(CapabilitySet::SYS_TIME) {
@@ -127,7 +127,7 @@ impl Filter {
     }
 
     /// Puts this process and all that come from it under the filter. It also sets no_new_privs.
-    pub(crate) fn install(&self) -> Result<(), FilterError> {
+    pub fn install(&self) -> Result<(), FilterError> {
         for program in &self.0 {
             seccompiler::apply_filter(program).map_err(|source| FilterError::Install { source })?;
         }

@@ -11,43 +11,49 @@ const KERNEL_LOG_PREFIX: &str = "<31>";
 
 /// The log of this program. What fails here can be told nowhere, so it has no errors.
 #[derive(Debug)]
-pub(crate) struct Log {
+pub struct Log {
+    /// Before each sentence.
+    name: &'static str,
     kernel: Option<File>,
 }
 
 impl Log {
-    pub(crate) fn open() -> Log {
+    /// That of the program with this name.
+    pub fn open(name: &'static str) -> Log {
         Log {
+            name,
             kernel: OpenOptions::new().write(true).open(KERNEL_LOG).ok(),
         }
     }
 
-    /// Writes `boot: ` and the sentence to the console and to the kernel's log.
-    pub(crate) fn say(&mut self, text: &str) {
+    /// Writes the program's name and the sentence to the console and to the kernel's log.
+    pub fn say(&mut self, text: &str) {
         self.note(text);
-        let _ = std::io::stderr().write_all(format!("boot: {text}\r\n").as_bytes());
+        let line = format!("{}: {text}\r\n", self.name);
+        let _ = std::io::stderr().write_all(line.as_bytes());
     }
 
     /// Writes it to the kernel's log alone: nobody at the console has to read it now.
-    pub(crate) fn note(&mut self, text: &str) {
+    pub fn note(&mut self, text: &str) {
         if let Some(kernel) = &mut self.kernel {
             // One write is one record.
-            let _ = kernel.write_all(format!("{KERNEL_LOG_PREFIX}boot: {text}\n").as_bytes());
+            let record = format!("{KERNEL_LOG_PREFIX}{}: {text}\n", self.name);
+            let _ = kernel.write_all(record.as_bytes());
         }
     }
 
-    pub(crate) fn error(&mut self, error: &dyn Error) {
+    pub fn error(&mut self, error: &dyn Error) {
         self.say(&sentence(error));
     }
 
     /// Several lines for a person, as they are.
-    pub(crate) fn banner(&mut self, text: &str) {
+    pub fn banner(&mut self, text: &str) {
         let _ = std::io::stderr().write_all(text.replace('\n', "\r\n").as_bytes());
     }
 }
 
 /// An error and its causes, joined by colons.
-pub(crate) fn sentence(error: &dyn Error) -> String {
+pub fn sentence(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -6,20 +6,20 @@ use rustix::process::{Gid, Uid};
 use rustix::thread::{self, CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
 use thiserror::Error;
 
-use super::filter::{Filter, FilterError};
+use crate::filter::{Filter, FilterError};
 
-/// What a process of a session is to be.
+/// What a process is to be.
 #[derive(Debug, Clone)]
-pub(crate) struct Credentials {
-    pub(crate) uid: Uid,
-    pub(crate) gid: Gid,
-    /// All that it has and can ever have. Only services of root have any.
-    pub(crate) capabilities: CapabilitySet,
-    pub(crate) filter: Filter,
+pub struct Credentials {
+    pub uid: Uid,
+    pub gid: Gid,
+    /// All that it has and can ever have.
+    pub capabilities: CapabilitySet,
+    pub filter: Filter,
 }
 
 #[derive(Debug, Error)]
-pub(crate) enum AssumeCredentialsError {
+pub enum AssumeCredentialsError {
     #[error("cannot drop the supplementary groups")]
     Groups { source: OsError },
     #[error("cannot take capabilities out of the bounding set")]
@@ -48,7 +48,7 @@ const NO_MORE_AMBIENT: CapabilitiesSecureBits = CapabilitiesSecureBits::NO_CAP_A
 
 /// Makes this process, which has every capability, what `credentials` says. What it was is gone even if this fails half way,
 /// so the caller then has to end.
-pub(crate) fn assume(credentials: &Credentials) -> Result<(), AssumeCredentialsError> {
+pub fn assume(credentials: &Credentials) -> Result<(), AssumeCredentialsError> {
     let Credentials {
         uid,
         gid,

@@ -1,0 +1,375 @@
+//! The application's life: started, ended, started again or not.
+
+use std::time::{Duration, Instant};
+
+use nodeos_sandbox::log::{Log, sentence};
+use nodeos_sandbox::process::{Program, Running};
+use nodeos_spec::application::frame::STREAMS;
+use nodeos_spec::application::message::{End, MachineMessage};
+use nodeos_sys::error::OsError;
+use rustix::process::{Pid, Signal, pidfd_send_signal};
+
+use crate::cgroup::Group;
+use crate::launch::{LaunchError, Ours, Theirs};
+use crate::link::Host;
+use crate::ready::Watch;
+use crate::restart;
+use crate::streams::Carried;
+
+use super::{KILL_PATIENCE, Supervisor};
+
+/// Everything about it that changes.
+#[derive(Debug, Default)]
+pub(crate) struct Application {
+    life: Life,
+    group: Option<Group>,
+    /// Kept from one run to the next: to the host they are the same streams.
+    pub(super) carried: Option<Carried>,
+    pub(super) ready: Ready,
+    wish: Wish,
+    /// How often it has ended early without a longer life in between.
+    early: u32,
+    /// Of all that have been killed for lack of memory, those before this run.
+    kills_before: u64,
+}
+
+#[derive(Debug, Default)]
+enum Life {
+    #[default]
+    NotYet,
+    Running {
+        process: Running,
+        since: Instant,
+        /// It was told to end, and is made to then.
+        kill_at: Option<Instant>,
+    },
+    /// It has ended, and what it has written is on its way. After `until` nobody is left who could write more.
+    Ended {
+        how: End,
+        lived: Duration,
+        until: Instant,
+    },
+    /// It has ended as `last` says, and is started again.
+    Waiting {
+        until: Instant,
+        last: MachineMessage,
+    },
+    /// It is not started again; `last` is what the host hears when the commands have ended, too, at the latest at `until`.
+    Over {
+        until: Instant,
+        last: MachineMessage,
+    },
+}
+
+/// What somebody wants to happen when it has ended.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// What the spec says.
+    #[default]
+    None,
+    Again,
+    NotAgain,
+}
+
+/// Whether something listens on the first port.
+#[derive(Debug, Default)]
+pub(super) enum Ready {
+    #[default]
+    NeverMind,
+    Awaited(Watch),
+    Since(u16),
+}
+
+impl Application {
+    pub(super) fn is(&self, pid: Pid) -> bool {
+        matches!(&self.life, Life::Running { process, .. } if process.pid == pid)
+    }
+
+    pub(super) fn process(&self) -> Option<&Running> {
+        match &self.life {
+            Life::Running { process, .. } => Some(process),
+            _ => None,
+        }
+    }
+
+    /// When [`Supervisor::advance`] has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.life {
+            Life::Running { kill_at, .. } => {
+                let look = match &self.ready {
+                    Ready::Awaited(watch) => Some(watch.next_look),
+                    _ => None,
+                };
+                kill_at.iter().copied().chain(look).min()
+            }
+            // Its streams end of themselves, but for those that somebody outside has got hold of.
+            Life::Ended { until, .. } => (*until > Instant::now()).then_some(*until),
+            Life::Waiting { until, .. } | Life::Over { until, .. } => Some(*until),
+            Life::NotYet => None,
+        }
+    }
+}
+
+impl Supervisor {
+    /// Starts it. What fails is said, and ends the machine.
+    pub(super) fn start(&mut self, log: &mut Log) {
+        self.application.wish = Wish::None;
+        self.application.kills_before = self.groups.out_of_memory_kills();
+        match self.try_start() {
+            Ok(process) => {
+                self.application.life = Life::Running {
+                    process,
+                    since: Instant::now(),
+                    kill_at: None,
+                };
+                let port = self.spec.ports.first();
+                self.application.ready =
+                    port.map_or(Ready::NeverMind, |port| Ready::Awaited(Watch::new(*port)));
+                self.say(&MachineMessage::Started);
+            }
+            Err(error) => {
+                let reason = sentence(&error);
+                log.say(&reason);
+                self.finish(MachineMessage::NotStarted { reason });
+            }
+        }
+    }
+
+    fn try_start(&mut self) -> Result<Running, LaunchError> {
+        let (ours, theirs) = match self.link {
+            Some(_) => self.launcher.pipes()?,
+            None => (Ours::Console, Theirs::Console),
+        };
+        let carried = Carried::new(STREAMS, ours).map_err(|errno| LaunchError::Streams {
+            source: OsError(errno),
+        })?;
+        let group = match self.application.group.take() {
+            Some(group) => group,
+            None => self.groups.make("main")?,
+        };
+        let argv = &self.spec.argv;
+        let program = Program {
+            path: argv.first().map(Into::into).unwrap_or_default(),
+            name: None,
+            args: argv.iter().skip(1).map(Into::into).collect(),
+            env: super::commands::as_os(&self.environment),
+            dir: self.spec.cwd.clone().into(),
+            otherwise: None,
+        };
+        let process = self.launcher.program(&group, &program, &theirs)?;
+        self.application.group = Some(group);
+        match (&mut self.application.carried, &mut self.link) {
+            (Some(known), Some(link)) => known.renew(carried, link),
+            (known, _) => *known = Some(carried),
+        }
+        Ok(process)
+    }
+
+    /// Its first process has ended. Whoever else is there of it goes with it.
+    pub(super) fn application_ended(&mut self, how: End) {
+        let Life::Running { since, .. } = &self.application.life else {
+            return;
+        };
+        let now = Instant::now();
+        self.application.life = Life::Ended {
+            how,
+            lived: now - *since,
+            until: now + KILL_PATIENCE,
+        };
+        self.application.ready = Ready::NeverMind;
+        self.kill_application();
+    }
+
+    /// Tells it to end and the machine with it. Who has been stopped (STOP) is woken up to hear it.
+    pub(super) fn stop(&mut self, grace: Option<Duration>, log: &mut Log) {
+        log.note("the application is to stop");
+        self.end_it(Wish::NotAgain, grace);
+    }
+
+    pub(super) fn restart(&mut self, log: &mut Log) {
+        log.note("the application is to be started anew");
+        self.end_it(Wish::Again, None);
+    }
+
+    fn end_it(&mut self, wish: Wish, grace: Option<Duration>) {
+        // Who wants it to stop has the last word.
+        if self.application.wish != Wish::NotAgain {
+            self.application.wish = wish;
+        }
+        let now = Instant::now();
+        match &mut self.application.life {
+            Life::Running {
+                process, kill_at, ..
+            } => {
+                let at = now + grace.unwrap_or(self.spec.stop_grace);
+                *kill_at = Some(kill_at.map_or(at, |known| known.min(at)));
+                for signal in [Signal::TERM, Signal::CONT] {
+                    // If it has ended meanwhile that is what was wanted.
+                    let _ = pidfd_send_signal(&process.pidfd, signal);
+                }
+            }
+            Life::Waiting { until, .. } => *until = now,
+            Life::NotYet | Life::Ended { .. } | Life::Over { .. } => {}
+        }
+    }
+
+    fn kill_application(&self) {
+        if let Some(group) = &self.application.group {
+            group.kill();
+        }
+    }
+
+    /// Does what it is time for. True when the machine is to end, and the host has been told all.
+    pub(super) fn advance(&mut self, log: &mut Log) -> bool {
+        let now = Instant::now();
+        self.finish_commands();
+        match &mut self.application.life {
+            Life::NotYet => {}
+            Life::Running { kill_at, .. } => {
+                if kill_at.is_some_and(|at| at <= now) {
+                    *kill_at = None;
+                    self.kill_application();
+                }
+                self.look_whether_ready(now);
+            }
+            Life::Ended { how, lived, until } => {
+                let (how, lived, has_waited) = (*how, *lived, *until <= now);
+                if self.has_written_all(has_waited) {
+                    self.decide(how, lived);
+                    return self.advance(log);
+                }
+            }
+            Life::Waiting { until, last } if *until <= now => {
+                if self.application.wish == Wish::NotAgain {
+                    let last = for_good(last.clone());
+                    self.finish(last);
+                } else {
+                    self.start(log);
+                }
+                return self.advance(log);
+            }
+            Life::Waiting { .. } => {}
+            Life::Over { until, last } => {
+                if self.commands.is_empty() || *until <= now {
+                    let last = last.clone();
+                    if let (Some(carried), Some(link)) =
+                        (&mut self.application.carried, &mut self.link)
+                    {
+                        carried.end(link);
+                    }
+                    self.say(&last);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn look_whether_ready(&mut self, now: Instant) {
+        let Ready::Awaited(watch) = &mut self.application.ready else {
+            return;
+        };
+        if watch.next_look <= now && watch.look() {
+            let port = watch.port;
+            self.application.ready = Ready::Since(port);
+            self.say(&MachineMessage::Ready { port });
+        }
+    }
+
+    /// Whether everything that it wrote is on its way to the host.
+    fn has_written_all(&mut self, has_waited: bool) -> bool {
+        let (Some(carried), Some(link)) = (&mut self.application.carried, &mut self.link) else {
+            return true;
+        };
+        if has_waited && link.host == Host::Awaited {
+            // Nobody is to come for it.
+            carried.let_go();
+        } else if has_waited {
+            carried.expect_no_more();
+            for output in &mut carried.outputs {
+                if output.interest(link).is_some() {
+                    output.read(link, &mut self.buffer);
+                }
+            }
+        }
+        carried.is_over()
+    }
+
+    fn decide(&mut self, how: End, lived: Duration) {
+        let application = &mut self.application;
+        let again = match application.wish {
+            Wish::NotAgain => None,
+            Wish::Again => Some(Duration::ZERO),
+            Wish::None => restart::after(self.spec.restart, how, lived, &mut application.early),
+        };
+        let last = MachineMessage::Ended {
+            how,
+            out_of_memory: self.groups.out_of_memory_kills() > application.kills_before,
+            memory_peak: self.groups.memory_peak(),
+            memory_limit: self.groups.limits.memory,
+            again_in_ms: again.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
+        };
+        match again {
+            Some(pause) => {
+                self.say(&last);
+                self.application.life = Life::Waiting {
+                    until: Instant::now() + pause,
+                    last,
+                };
+            }
+            None => self.finish(last),
+        }
+    }
+
+    /// The machine ends with these words, when nobody is left in it.
+    fn finish(&mut self, last: MachineMessage) {
+        self.groups.kill();
+        self.application.life = Life::Over {
+            until: Instant::now() + KILL_PATIENCE,
+            last,
+        };
+    }
+
+    pub(super) fn say(&mut self, message: &MachineMessage) {
+        if let Some(link) = &mut self.link {
+            link.say(message);
+        }
+    }
+}
+
+/// The same end, after which it is not started again.
+fn for_good(message: MachineMessage) -> MachineMessage {
+    match message {
+        MachineMessage::Ended {
+            how,
+            out_of_memory,
+            memory_peak,
+            memory_limit,
+            again_in_ms: _,
+        } => MachineMessage::Ended {
+            how,
+            out_of_memory,
+            memory_peak,
+            memory_limit,
+            again_in_ms: None,
+        },
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_for_good_is_the_same_end() {
+        let ended = |again_in_ms| MachineMessage::Ended {
+            how: End::Code(3),
+            out_of_memory: true,
+            memory_peak: 2,
+            memory_limit: 1,
+            again_in_ms,
+        };
+        assert_eq!(for_good(ended(Some(7))), ended(None));
+    }
+}
