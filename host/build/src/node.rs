@@ -1,5 +1,6 @@
 //! Node.js for the image: the stripped program and every library that it needs, as a small filesystem of its own.
 
+pub mod host;
 mod needed;
 mod unpack;
 
@@ -55,6 +56,40 @@ pub struct Library {
     pub path: PathBuf,
 }
 
+/// A second name for a library of [`Node`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alias {
+    /// Where it belongs in the image.
+    pub path: PathBuf,
+    /// The library's path in the image.
+    pub target: PathBuf,
+}
+
+impl Node {
+    /// The names under which native add-ons look for the libraries that Node.js brings under names of its own: for
+    /// `/lib/libstdc++-5d72f927.so.6.0.33` it is `/lib/libstdc++.so.6`.
+    pub fn aliases(&self) -> Vec<Alias> {
+        self.libraries
+            .iter()
+            .filter_map(|library| {
+                let path = library.path.with_file_name(usual_name(&library.path)?);
+                let target = library.path.clone();
+                Some(Alias { path, target })
+            })
+            .collect()
+    }
+}
+
+/// What a library was called before auditwheel put a part of its sum into its name. None where that is not so.
+fn usual_name(path: &Path) -> Option<String> {
+    let name = file_name(path);
+    let (stem, version) = name.split_once(".so.")?;
+    let (stem, sum) = stem.rsplit_once('-')?;
+    let is_sum = sum.len() == 8 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let major = version.split('.').next()?;
+    is_sum.then(|| format!("{stem}.so.{major}"))
+}
+
 /// What `entry.json` keeps.
 #[derive(Debug, Serialize, Deserialize)]
 struct MadeFrom {
@@ -96,6 +131,9 @@ pub enum PrepareNodeError {
         #[source]
         source: ToolError,
     },
+    /// No package of Node.js brings npm.
+    #[error("no package of Node.js brings npm")]
+    NoNpm,
     /// `entry.json` does not say what it should.
     #[error("the cache entry {} says nothing about Node.js", .path.display())]
     Record { path: PathBuf },
@@ -278,4 +316,20 @@ fn strip(ctx: &Context, from: &Path, to: &Path) -> Result<(), PrepareNodeError> 
 fn file_name(path: &Path) -> String {
     path.file_name()
         .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_with_a_sum_in_its_name_has_a_usual_one() {
+        let check = |name: &str, expected: Option<&str>| {
+            assert_eq!(usual_name(Path::new(name)).as_deref(), expected, "{name}");
+        };
+        check("/lib/libstdc++-5d72f927.so.6.0.33", Some("libstdc++.so.6"));
+        check("/lib/libgcc_s-0cd532bd.so.1", Some("libgcc_s.so.1"));
+        check("/lib/x86_64-linux-gnu/libstdc++.so.6", None);
+        check("/lib/libvips-cpp.so.8", None);
+    }
 }
