@@ -22,9 +22,11 @@ pub use needed::ReadElfError;
 pub use unpack::UnpackError;
 
 /// Raised when the way of making it changes.
-const BUILD_VERSION: &str = "2";
+const BUILD_VERSION: &str = "3";
 /// The program, in the folder of the cache.
 const PROGRAM: &str = "node";
+/// Parts of glibc that Node.js itself does not need, and that native add-ons often do: they are why there is a glibc.
+const FOR_ADDONS: [&str; 3] = ["libresolv.so.2", "librt.so.1", "libutil.so.1"];
 /// npm's folder, in the folder of the cache.
 const NPM: &str = "npm";
 
@@ -131,6 +133,9 @@ pub enum PrepareNodeError {
         #[source]
         source: ToolError,
     },
+    /// The image's Node.js does not run on this host.
+    #[error("the Node.js of the image does not run on this host")]
+    Run(#[source] ToolError),
     /// No package of Node.js brings npm.
     #[error("no package of Node.js brings npm")]
     NoNpm,
@@ -156,7 +161,7 @@ impl PrepareNodeError {
     /// The tool's error, when a tool was the reason.
     pub fn tool(&self) -> Option<&ToolError> {
         match self {
-            PrepareNodeError::Strip { source, .. } => Some(source),
+            PrepareNodeError::Strip { source, .. } | PrepareNodeError::Run(source) => Some(source),
             _ => None,
         }
     }
@@ -268,6 +273,11 @@ fn collect(
         .map(|library| (library, PROGRAM.to_owned()))
         .collect();
     wanted.push((loader_name.clone(), PROGRAM.to_owned()));
+    for library in FOR_ADDONS {
+        if scratch.join(library).exists() {
+            wanted.push((library.to_owned(), "native add-ons".to_owned()));
+        }
+    }
     while let Some((library, needed_by)) = wanted.pop() {
         let to = dir.join(&library);
         if to.exists() {

@@ -137,7 +137,7 @@ pub fn erofs_options(uuid: [u8; 16]) -> erofs::Options {
 }
 
 /// The same inputs give the same image, its UUID included.
-pub(super) fn uuid(key: &Key) -> [u8; 16] {
+pub(crate) fn uuid(key: &Key) -> [u8; 16] {
     let number = u128::from_str_radix(key.as_str(), 16).expect("a key is 32 hexadecimal digits");
     number.to_be_bytes()
 }

@@ -9,10 +9,13 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use object::elf;
 use object::endian::U64;
 use object::read::elf::{FileHeader, ProgramHeader};
+
+use serde::{Deserialize, Serialize};
 
 use super::{Node, PrepareNodeError, file_name, unpack};
 use crate::cache::{KeyHasher, Kind, MakeEntryError};
@@ -20,6 +23,7 @@ use crate::context::Context;
 use crate::fetch;
 use crate::manifest::Manifest;
 use crate::recipe::{Arch, Libc};
+use crate::tool::{self, Tool};
 
 /// Raised when the way of making it changes.
 const BUILD_VERSION: &str = "1";
@@ -40,7 +44,15 @@ pub struct HostNode {
     pub npm: PathBuf,
     /// A folder with `include/node`, where add-ons can be compiled for this Node.js.
     pub headers: Option<PathBuf>,
+    /// `process.versions.modules`: what add-ons without Node-API have to be compiled for.
+    pub modules: String,
     pub libc: Libc,
+}
+
+/// What `entry.json` keeps.
+#[derive(Debug, Serialize, Deserialize)]
+struct MadeFrom {
+    modules: String,
 }
 
 /// `node`, of `libc`, for this host: from the cache, else made.
@@ -79,8 +91,9 @@ pub fn prepare(
                 })?;
             }
         }
+        let modules = ask_modules(ctx, &dir.join(BIN).join("node"))?;
         step.finish("");
-        Ok::<_, PrepareNodeError>(())
+        Ok::<_, PrepareNodeError>(MadeFrom { modules })
     };
     let entry = ctx
         .cache
@@ -93,14 +106,29 @@ pub fn prepare(
             .npm
             .ok_or(PrepareNodeError::NoNpm)?,
     };
+    let made: MadeFrom = entry.made_from().ok_or_else(|| PrepareNodeError::Record {
+        path: entry.dir.clone(),
+    })?;
     let prefix = entry.dir.join(PREFIX);
     Ok(HostNode {
         program: entry.dir.join(BIN).join("node"),
         bin: entry.dir.join(BIN),
         npm: npm.join("bin/npm-cli.js"),
         headers: Some(prefix).filter(|prefix| prefix.join("include/node/node.h").exists()),
+        modules: made.modules,
         libc,
     })
+}
+
+/// Runs it for the first time, which also shows that it does run here.
+fn ask_modules(ctx: &Context, program: &Path) -> Result<String, PrepareNodeError> {
+    let mut command = Command::new(program);
+    command
+        .args(["-p", "process.versions.modules"])
+        .env_remove("NODE_OPTIONS");
+    let tool = Tool::new(command, "nodejs", "node-modules-version");
+    let said = tool::capture(ctx, tool).map_err(PrepareNodeError::Run)?;
+    Ok(said.trim().to_owned())
 }
 
 /// A copy that names its loader in the cache, beside links to its libraries.
@@ -184,8 +212,6 @@ pub fn search_path(node: &HostNode) -> OsString {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
 
     #[test]
