@@ -23,7 +23,7 @@ use crate::context::Context;
 use crate::node::Node;
 use crate::node::host::HostNode;
 use crate::recipe::Arch;
-use crate::tool::{self, Tool};
+use crate::tool::{self, Event, Tool, ToolError};
 use copy::Copy;
 
 /// Raised when the way of making it changes.
@@ -125,6 +125,35 @@ fn needs_anything(project: &Project) -> bool {
     DEPENDENCIES.iter().take(3).any(|field| has(field)) || !project.workspaces.is_empty()
 }
 
+/// How many lines of what npm has to say an error shows.
+const MAX_COMPLAINTS: usize = 12;
+/// How npm begins them.
+const COMPLAINT: &str = "npm error";
+/// Where they end to be about the matter: npm goes on with its manual.
+const NOT_THE_MATTER: [&str; 3] = [
+    "Clean install a project",
+    "Usage:",
+    "A complete log of this run",
+];
+
+/// The error with the lines that say why, in place of the last ones of all.
+fn with_complaints(error: ToolError, complaints: Vec<String>) -> ToolError {
+    match error {
+        ToolError::Failed {
+            program,
+            status,
+            log,
+            ..
+        } if !complaints.is_empty() => ToolError::Failed {
+            program,
+            status,
+            log,
+            tail: complaints,
+        },
+        error => error,
+    }
+}
+
 struct Maker<'a> {
     ctx: &'a Context,
     node: &'a Node,
@@ -166,9 +195,22 @@ impl Maker<'_> {
                 &log,
             )
         };
-        tool::run(ctx, tool, &mut |_| {}).map_err(|source| PrepareApplicationError::Install {
+        let mut complaints = Vec::new();
+        let mut is_over = false;
+        let mut listen = |event: Event<'_>| {
+            if let Event::Line(line) = event
+                && line.starts_with(COMPLAINT)
+            {
+                is_over |= NOT_THE_MATTER.iter().any(|end| line.contains(end));
+                if !is_over && line != COMPLAINT && complaints.len() < MAX_COMPLAINTS {
+                    complaints.push(line.to_owned());
+                }
+            }
+        };
+        let ran = tool::run(ctx, tool, &mut listen);
+        ran.map_err(|source| PrepareApplicationError::Install {
             manager: manager.name(),
-            source,
+            source: with_complaints(source, complaints),
         })?;
         let folder = fs::canonicalize(&folder).map_err(|source| read_error(&folder, source))?;
         let modules = modules::read(&folder)?;

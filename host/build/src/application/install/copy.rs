@@ -86,7 +86,7 @@ impl Copy<'_> {
             .chain(workspaces)
             .map(|(folder, package)| {
                 let fields = match extent {
-                    Extent::Inputs => only_what_installs(package, folder),
+                    Extent::Inputs => only_what_installs(package, folder, project.manager),
                     Extent::Everything => only_install_scripts(package),
                 };
                 let text = serde_json::to_string_pretty(&fields).expect("it was JSON before");
@@ -245,12 +245,15 @@ fn has_local_dependency(
 }
 
 /// Without all that changes while an application is written: each word of it would install everything anew.
-fn only_what_installs(package: &PackageJson, folder: &str) -> Map<String, Value> {
+fn only_what_installs(package: &PackageJson, folder: &str, manager: Manager) -> Map<String, Value> {
     let is_workspace = !folder.is_empty();
+    // A lock file has to be one of all that package.json names. Without one, what is for developing need not even exist.
+    let has_lock = manager != Manager::Npm { lock: None };
     let of_workspaces = OF_WORKSPACES.iter().filter(|_| is_workspace);
     INSTALLED_BY
         .iter()
         .chain(of_workspaces)
+        .filter(|field| has_lock || **field != "devDependencies")
         .filter_map(|field| Some(((*field).to_owned(), package.fields.get(*field)?.clone())))
         .collect()
 }
