@@ -177,11 +177,13 @@ fn one_changed_line_rewrites_only_the_application() {
         "nothing is done where nothing has changed"
     );
 
-    fs::write(dir.path().join("server.js"), "// 2\n").unwrap();
+    // A line that no earlier run of this test has left in the cache.
+    let line = format!("// {:?}\n", std::time::SystemTime::now());
+    fs::write(dir.path().join("server.js"), line).unwrap();
     let changed = prepare(&ctx, &order).unwrap();
     assert_ne!(changed.application, first.application);
     assert_eq!(changed.dependencies, first.dependencies);
-    let steps: Vec<String> = recorder.lines();
+    let steps = recorder.lines().split_off(lines.len());
     assert_eq!(steps[0], "begin write application shop");
     let is_check = steps[1].starts_with("run ") && steps[1].ends_with("/node");
     assert!(is_check && steps.len() == 2, "{steps:?}");
@@ -449,6 +451,87 @@ fn a_version_that_is_not_shipped_is_named_with_the_one_that_is() {
         ),
         "{text}"
     );
+}
+
+/// Says to a test that it is the program that the test has started, with pnpm and Yarn in its `PATH`.
+const WITH_MANAGERS: &str = "NODEOS_TEST_WITH_MANAGERS";
+
+#[test]
+fn projects_of_pnpm_and_yarn_are_installed_by_their_own_tools() {
+    if std::env::var_os(WITH_MANAGERS).is_some() {
+        return check_managers();
+    }
+    let tools = project(&[(
+        "package.json",
+        r#"{"dependencies": {"pnpm": "9.15.9", "yarn": "1.22.22"}}"#,
+    )]);
+    let installed = Command::new("npm")
+        .args(["install", "--no-audit", "--no-fund", "--ignore-scripts"])
+        .current_dir(tools.path())
+        .output()
+        .expect("npm is there: apt-get install npm");
+    assert!(installed.status.success(), "{installed:?}");
+    let path = std::env::var("PATH").unwrap();
+    let bin = tools.path().join("node_modules/.bin");
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "projects_of_pnpm_and_yarn_are_installed_by_their_own_tools",
+            "--nocapture",
+        ])
+        .env("PATH", format!("{}:{path}", bin.display()))
+        .env(WITH_MANAGERS, "1")
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+fn check_managers() {
+    let package = r#"{"name": "managed", "scripts": {"start": "cowsay hi"},
+        "dependencies": {"cowsay": "1.6.0", "sharp": "0.34.5"}, "devDependencies": {"ms": "2.1.3"}}"#;
+    for (lock, args) in [
+        ("pnpm-lock.yaml", ["pnpm", "install", "--lockfile-only"]),
+        ("yarn.lock", ["yarn", "install", "--ignore-scripts"]),
+    ] {
+        let dir = project(&[("package.json", package)]);
+        let made_lock = Command::new(args[0])
+            .args(&args[1..])
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        assert!(
+            made_lock.status.success() && dir.path().join(lock).exists(),
+            "{made_lock:?}"
+        );
+        let application = made(dir.path());
+        assert_eq!(
+            (application.libc, &application.notes),
+            (Libc::Musl, &Vec::new()),
+            "{lock}"
+        );
+        assert!(
+            application
+                .start
+                .entry
+                .ends_with("/node_modules/cowsay/cli.js")
+                || application.start.entry == "node_modules/cowsay/cli.js"
+        );
+        let found = dependencies(&application);
+        assert!(
+            found.contains_key(&format!("files/{}", application.start.entry)),
+            "{lock}"
+        );
+        assert!(
+            found
+                .keys()
+                .any(|path| path.contains("sharp-linuxmusl-x64")),
+            "{lock}"
+        );
+        assert!(
+            !found.keys().any(|path| path.contains("node_modules/ms/")),
+            "{lock}: it is for developing"
+        );
+    }
 }
 
 #[test]

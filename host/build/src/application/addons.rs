@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::PrepareApplicationError;
 use super::files::{ItemKind, Listing};
 use super::modules::read_error;
-use super::project::Project;
+use super::project::{PackageJson, Project};
 use crate::node::Node;
 use crate::node::host::HostNode;
 use crate::recipe::{Arch, Libc};
@@ -94,7 +94,8 @@ impl Addons {
             .filter(|path| path.extension().is_some_and(|ending| ending == "node"));
         for path in addons {
             let (package, file) = package_of(path);
-            if packages.get(&package) == Some(&None) {
+            if packages.get(&package) == Some(&None) || self.is_for_another(path, &file, host.libc)
+            {
                 continue;
             }
             match judge.judge(path)? {
@@ -113,6 +114,23 @@ impl Addons {
             }
         }
         Ok(packages.into_values().flatten().collect())
+    }
+}
+
+impl Addons {
+    /// Whether the package says itself that it is for another C library. A package manager that knows no such word
+    /// installs all that there are, and each asks for the right one when it runs.
+    fn is_for_another(&self, path: &Path, file: &str, libc: Libc) -> bool {
+        let depth = Path::new(file).components().count();
+        let folder = path.ancestors().nth(depth).unwrap_or(Path::new(""));
+        let Ok(Some(package)) = PackageJson::read(&self.root.join(folder)) else {
+            return false;
+        };
+        let libcs = package
+            .fields
+            .get("libc")
+            .and_then(|libcs| libcs.as_array());
+        libcs.is_some_and(|libcs| !libcs.iter().any(|named| named == libc.as_str()))
     }
 }
 

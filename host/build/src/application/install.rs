@@ -88,6 +88,7 @@ pub(super) fn install(
         host,
         project,
         arch,
+        version: version.trim(),
         copy: &copy,
         key: &key,
         label: &label,
@@ -160,6 +161,8 @@ struct Maker<'a> {
     host: &'a HostNode,
     project: &'a Project,
     arch: Arch,
+    /// The package manager's, where it is not the one that comes with Node.js.
+    version: &'a str,
     copy: &'a Copy<'a>,
     key: &'a Key,
     label: &'a str,
@@ -185,12 +188,12 @@ impl Maker<'_> {
             path: folder.clone(),
             source,
         })?;
-        self.copy.write(&folder)?;
+        self.copy.write(self.arch, self.host.libc, &folder)?;
         let log = format!("install-{}-{}", project.name(), self.host.libc);
         let tool = Tool {
             work: Some(&work),
             ..Tool::new(
-                manager.install(self.host, self.arch, &folder),
+                manager.install(self.host, self.arch, self.version, &folder),
                 manager.name(),
                 &log,
             )

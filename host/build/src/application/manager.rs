@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::PrepareApplicationError;
+use super::{PrepareApplicationError, project};
 use crate::node::host::{HostNode, search_path};
 use crate::recipe::{Arch, Libc};
 use crate::tool::find_program;
@@ -15,6 +15,10 @@ const PNPM_LOCK: &str = "pnpm-lock.yaml";
 const YARN_LOCK: &str = "yarn.lock";
 /// In every lock file of Yarn 2 and newer, and in none of Yarn 1.
 const YARN_2: &str = "__metadata:";
+
+/// The versions of pnpm that are told on the command line what to install for. Older ones read it in package.json, and
+/// newer ones do not.
+const PNPM_TAKES_TARGET: &str = ">=10.14";
 
 /// A package manager, and its lock file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +74,7 @@ impl Manager {
             Manager::Pnpm => vec![
                 ".npmrc",
                 PNPM_LOCK,
-                super::project::PNPM_WORKSPACES,
+                project::PNPM_WORKSPACES,
                 ".pnpmfile.cjs",
             ],
             Manager::Yarn1 => vec![".npmrc", ".yarnrc", YARN_LOCK],
@@ -109,8 +113,15 @@ impl Manager {
         Some(command)
     }
 
-    /// Installs what production needs, for the machine, into `folder`, which has a copy of [`Manager::inputs`].
-    pub(super) fn install(self, node: &HostNode, arch: Arch, folder: &Path) -> Command {
+    /// Installs what production needs, for the machine, into `folder`, which has a copy of [`Manager::inputs`]. `version`
+    /// is what the command of [`Manager::version`] has said.
+    pub(super) fn install(
+        self,
+        node: &HostNode,
+        arch: Arch,
+        version: &str,
+        folder: &Path,
+    ) -> Command {
         let cpu = cpu(arch);
         let libc = node.libc.as_str();
         let target = [
@@ -133,8 +144,10 @@ impl Manager {
                 command
                     .args(["install", "--prod", "--frozen-lockfile"])
                     // Links into a store elsewhere would lead nowhere in the machine.
-                    .arg("--config.enable-global-virtual-store=false")
-                    .args(target);
+                    .arg("--config.enable-global-virtual-store=false");
+                if project::contains(PNPM_TAKES_TARGET, version) == Some(true) {
+                    command.args(target);
+                }
                 command
             }
             Manager::Yarn1 => {

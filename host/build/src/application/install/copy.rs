@@ -10,13 +10,14 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use nodeos_spec::package::{FILE, relative};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::application::PrepareApplicationError;
-use crate::application::manager::Manager;
+use crate::application::manager::{Manager, cpu};
 use crate::application::modules::read_error;
 use crate::application::project::{DEPENDENCIES, NOT_OURS, PackageJson, Project};
 use crate::cache::KeyHasher;
+use crate::recipe::{Arch, Libc};
 
 /// Fields of package.json that a package manager installs by.
 const INSTALLED_BY: [&str; 14] = [
@@ -115,15 +116,25 @@ impl Copy<'_> {
         Ok(hasher)
     }
 
-    pub(super) fn write(&self, to: &Path) -> Result<(), PrepareApplicationError> {
+    /// Writes the copy, for dependencies that run with this processor and C library.
+    pub(super) fn write(
+        &self,
+        arch: Arch,
+        libc: Libc,
+        to: &Path,
+    ) -> Result<(), PrepareApplicationError> {
         for path in self.files()? {
             copy(&self.project.root.join(&path), &to.join(&path))?;
         }
         for (folder, text) in &self.packages {
+            let is_pnpms = folder.is_empty() && self.project.manager == Manager::Pnpm;
             let folder = to.join(folder);
             let write = || {
                 fs::create_dir_all(&folder)?;
-                fs::write(folder.join(FILE), text)
+                match is_pnpms {
+                    true => fs::write(folder.join(FILE), for_pnpm(text, arch, libc)),
+                    false => fs::write(folder.join(FILE), text),
+                }
             };
             write().map_err(|source| write_error(&folder, source))?;
         }
@@ -258,6 +269,17 @@ fn only_what_installs(package: &PackageJson, folder: &str, manager: Manager) -> 
         .collect()
 }
 
+/// Says what to install for in the way of pnpm before 10.14.
+fn for_pnpm(text: &str, arch: Arch, libc: Libc) -> String {
+    let mut value: Value = serde_json::from_str(text).expect("we have written it");
+    value["pnpm"]["supportedArchitectures"] = json!({
+        "os": ["linux"],
+        "cpu": [cpu(arch)],
+        "libc": [libc.as_str()],
+    });
+    value.to_string()
+}
+
 fn only_install_scripts(package: &PackageJson) -> Map<String, Value> {
     let mut fields = package.fields.clone();
     if let Some(Value::Object(scripts)) = fields.get_mut("scripts") {
@@ -330,7 +352,8 @@ mod tests {
             ("node_modules/a/index.js", ""),
         ]);
         let to = dir.path().join("node_modules/copy");
-        Copy::of(&project).unwrap().write(&to).unwrap();
+        let copy = Copy::of(&project).unwrap();
+        copy.write(Arch::X86_64, Libc::Musl, &to).unwrap();
         assert!(to.join("patches/a.patch").exists());
         assert!(!to.join("node_modules").exists());
         let text = fs::read_to_string(to.join(FILE)).unwrap();
