@@ -263,7 +263,6 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
         },
         disks: files.users.into_iter().collect(),
         shares: Vec::new(),
-        layers: Vec::new(),
         ports: flags.ports.clone(),
         console: if arguments.chart {
             ConsoleTo::Pipes
