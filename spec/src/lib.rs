@@ -18,6 +18,7 @@ pub mod device;
 pub mod host;
 pub mod logon;
 pub mod network;
+pub mod package;
 pub mod program;
 pub mod service;
 pub mod session;

@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use nodeos_build::assemble::{DEFAULT_USERS_SIZE, Kept, Renewal, UsersImage, UsersOrder};
 use nodeos_build::recipe::{Arch, Flavor, Format, Layer, Libc, Recipe, RootKind};
 
-use crate::commands::{build, cache, cp, doctor, exec, logs, ps, rm, start, stats, stop, user};
+use crate::commands::{
+    build, cache, cp, doctor, exec, init, logs, ps, rm, run, start, stats, stop, user,
+};
 use crate::users_size;
 
 /// Build an operating system that is a Linux kernel and Node.js, and boot it
@@ -47,6 +49,8 @@ pub struct Global {
 pub enum Verb {
     Build(build::Arguments),
     Start(start::Arguments),
+    Run(run::Arguments),
+    Init(init::Arguments),
     User(user::Arguments),
     Ps(ps::Arguments),
     Logs(logs::Arguments),

@@ -53,6 +53,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, mut streams: Streams) 
 fn dispatch(cli: &Cli, streams: &mut Streams) -> Result<Exit, Failure> {
     let global = &cli.global;
     let done = match &cli.verb {
+        Verb::Run(arguments) => return commands::run::run(arguments, global, streams),
         Verb::Ps(arguments) => commands::ps::run(arguments, streams),
         Verb::Logs(arguments) => commands::logs::run(arguments, streams),
         Verb::Stop(arguments) => commands::stop::run(arguments, streams),
@@ -62,6 +63,7 @@ fn dispatch(cli: &Cli, streams: &mut Streams) -> Result<Exit, Failure> {
         Verb::Rm(arguments) => commands::rm::run(arguments, streams),
         Verb::Build(arguments) => commands::build::run(arguments, global, streams),
         Verb::Start(arguments) => commands::start::run(arguments, global, streams),
+        Verb::Init(arguments) => commands::init::run(arguments, streams),
         Verb::Doctor(arguments) => commands::doctor::run(arguments, streams),
         Verb::User(arguments) => commands::user::run(arguments, global, streams),
         Verb::Cache(arguments) => commands::cache::run(arguments, streams),

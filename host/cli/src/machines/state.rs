@@ -156,6 +156,20 @@ impl Machines {
         Ok(names.iter().map(|name| self.folder(name)).collect())
     }
 
+    /// Refuses the name of a machine that runs, before anything is done for another one.
+    ///
+    /// # Errors
+    /// [`StateError::Runs`].
+    pub fn must_be_free(&self, name: &Name) -> Result<(), StateError> {
+        let folder = self.folder(name);
+        match folder.record()? {
+            Some(record) if folder.connect(&record)?.is_some() => {
+                Err(StateError::Runs { name: name.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes the name for a new machine. What an ended one of this name left is gone then.
     ///
     /// # Errors

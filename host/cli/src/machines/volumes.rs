@@ -7,49 +7,15 @@ use std::path::{Path, PathBuf};
 
 use nodeos_image::ext4::{self, WriteExt4Error};
 use nodeos_image::tree::{Entry, Tree};
-use nodeos_spec::application::{ApplicationSpec, Volume, VolumeSource};
+use nodeos_spec::application::{self, ApplicationSpec, Volume};
+use nodeos_spec::package::volume::{VolumeOrder, VolumeSource};
 use nodeos_vm::machine::Machine;
 use nodeos_vm::machine::share::{Access, Share};
 use rustix::rand::{GetRandomFlags, getrandom};
 use thiserror::Error;
 
-use crate::machines::names::{Name, ParseNameError};
-
 /// How large a volume is that is made by its name. It takes of the host only what is in it.
 const BYTES: u64 = 1 << 30;
-
-/// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VolumeOrder {
-    pub from: From,
-    /// Where, in the machine.
-    pub to: String,
-    pub access: Access,
-}
-
-/// What a volume is on the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum From {
-    Folder(PathBuf),
-    Name(Name),
-}
-
-/// Why a text is no volume.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ParseVolumeError {
-    #[error(
-        "expected HOST_DIR:DIR or NAME:DIR, and :ro behind it where it is not to be written to"
-    )]
-    Form,
-    #[error("{path:?} is no whole path in the machine, as /data is")]
-    Path { path: String },
-    #[error("a volume is a folder with a / in it, as in ./data, or a name: {given:?} is none")]
-    Name {
-        given: String,
-        #[source]
-        source: ParseNameError,
-    },
-}
 
 /// A volume cannot be used.
 #[derive(Debug, Error)]
@@ -106,42 +72,8 @@ pub struct Provided {
     pub notes: Vec<String>,
 }
 
-/// Reads `HOST_DIR|NAME:DIR[:ro]`.
-///
-/// # Errors
-/// [`ParseVolumeError`].
-pub fn parse(text: &str) -> Result<VolumeOrder, ParseVolumeError> {
-    let (rest, access) = match text.strip_suffix(":ro") {
-        Some(rest) => (rest, Access::ReadOnly),
-        None => (text, Access::ReadWrite),
-    };
-    let (from, to) = rest.rsplit_once(':').ok_or(ParseVolumeError::Form)?;
-    if from.is_empty() {
-        return Err(ParseVolumeError::Form);
-    }
-    if !to.starts_with('/') || to.split('/').any(|part| part == "..") || to == "/" {
-        return Err(ParseVolumeError::Path {
-            path: to.to_owned(),
-        });
-    }
-    let is_path = from.contains('/') || from == "." || from == "..";
-    let from = if is_path {
-        From::Folder(PathBuf::from(from))
-    } else {
-        let name = from.parse().map_err(|source| ParseVolumeError::Name {
-            given: from.to_owned(),
-            source,
-        })?;
-        From::Name(name)
-    };
-    Ok(VolumeOrder {
-        from,
-        to: to.to_owned(),
-        access,
-    })
-}
-
-/// Gives the machine and its application their volumes, making those that have a name and are not there.
+/// Gives the machine and its application their volumes, making those that have a name and are not there. Paths that are not whole
+/// begin at `beside`.
 ///
 /// The application runs as the owner of the first folder that it may write to, since there it is to be allowed what its owner is.
 ///
@@ -149,11 +81,12 @@ pub fn parse(text: &str) -> Result<VolumeOrder, ParseVolumeError> {
 /// [`ProvideVolumeError`].
 pub fn provide(
     orders: &[VolumeOrder],
+    beside: &Path,
     machine: &mut Machine,
     spec: &mut ApplicationSpec,
 ) -> Result<Provided, ProvideVolumeError> {
     let mut provided = Provided::default();
-    if let Some((path, owner)) = first_writable(orders)? {
+    if let Some((path, owner)) = first_writable(orders, beside)? {
         if owner.uid == 0 {
             let path = path.display();
             provided.notes.push(format!(
@@ -165,29 +98,32 @@ pub fn provide(
         }
     }
     for order in orders {
-        let source = match &order.from {
-            From::Folder(path) => {
-                let (path, _) = folder(path)?;
+        let source = match &order.source {
+            VolumeSource::Folder(path) => {
+                let (path, _) = folder(beside, path)?;
                 let tag = format!("volume{}", machine.shares.len());
                 machine.shares.push(Share {
                     tag: tag.clone(),
                     path,
-                    access: order.access,
+                    access: match order.read_only {
+                        true => Access::ReadOnly,
+                        false => Access::ReadWrite,
+                    },
                 });
-                VolumeSource::Share(tag)
+                application::VolumeSource::Share(tag)
             }
-            From::Name(name) => {
+            VolumeSource::Named(name) => {
                 let image = image(&root()?, name, spec)?;
                 let device = machine.disk_device(machine.disks.len());
                 machine.disks.push(image.clone());
                 provided.images.push(image);
-                VolumeSource::Disk(device)
+                application::VolumeSource::Disk(device)
             }
         };
         spec.volumes.push(Volume {
             source,
-            path: order.to.clone(),
-            read_only: order.access == Access::ReadOnly,
+            path: order.path.clone(),
+            read_only: order.read_only,
         });
     }
     Ok(provided)
@@ -199,16 +135,26 @@ struct Owner {
     gid: u32,
 }
 
-fn first_writable(orders: &[VolumeOrder]) -> Result<Option<(PathBuf, Owner)>, ProvideVolumeError> {
+fn first_writable(
+    orders: &[VolumeOrder],
+    beside: &Path,
+) -> Result<Option<(PathBuf, Owner)>, ProvideVolumeError> {
     for order in orders {
-        if let (From::Folder(path), Access::ReadWrite) = (&order.from, order.access) {
-            return folder(path).map(Some);
+        if let (VolumeSource::Folder(path), false) = (&order.source, order.read_only) {
+            return folder(beside, path).map(Some);
         }
     }
     Ok(None)
 }
 
-fn folder(path: &Path) -> Result<(PathBuf, Owner), ProvideVolumeError> {
+/// A folder of the host by what was written, which a shell may not have seen.
+fn folder(beside: &Path, written: &str) -> Result<(PathBuf, Owner), ProvideVolumeError> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let path = match (written.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => beside.join(written),
+    };
+    let path = path.as_path();
     let failed = |source| ProvideVolumeError::Folder {
         path: path.to_owned(),
         source,
@@ -240,7 +186,7 @@ fn root() -> Result<PathBuf, ProvideVolumeError> {
 }
 
 /// A volume's image: the one that is there, whatever is in it, or an empty filesystem.
-fn image(root: &Path, name: &Name, spec: &ApplicationSpec) -> Result<PathBuf, ProvideVolumeError> {
+fn image(root: &Path, name: &str, spec: &ApplicationSpec) -> Result<PathBuf, ProvideVolumeError> {
     let path = root.join(format!("{name}.img"));
     let failed = |source| ProvideVolumeError::Make {
         path: path.clone(),
@@ -272,8 +218,8 @@ fn image(root: &Path, name: &Name, spec: &ApplicationSpec) -> Result<PathBuf, Pr
     }
 }
 
-fn write(file: &File, name: &Name, spec: &ApplicationSpec) -> Result<(), WriteExt4Error> {
-    let mut label = name.as_str().to_owned();
+fn write(file: &File, name: &str, spec: &ApplicationSpec) -> Result<(), WriteExt4Error> {
+    let mut label = name.to_owned();
     label.truncate(ext4::MAX_LABEL);
     let mut tree = Tree::new();
     // There is nobody else in a machine; and a later application may be another user, if it has a folder of the host's, too.
@@ -319,35 +265,13 @@ mod tests {
     }
 
     #[test]
-    fn volumes_are_folders_or_names() {
-        let check = |text: &str, from: From, to: &str, access: Access| {
-            let to = to.to_owned();
-            assert_eq!(parse(text), Ok(VolumeOrder { from, to, access }), "{text}");
-        };
-        let folder = |path: &str| From::Folder(path.into());
-        check("./a:/data", folder("./a"), "/data", Access::ReadWrite);
-        check("/a:b:/c:ro", folder("/a:b"), "/c", Access::ReadOnly);
-        check(".:/app/x", folder("."), "/app/x", Access::ReadWrite);
-        let name = From::Name(Name::near("db"));
-        check("db:/ro", name, "/ro", Access::ReadWrite);
-        let refused = |text: &str, expected: &str| {
-            let error = parse(text).unwrap_err().to_string();
-            assert!(error.contains(expected), "{text}: {error}");
-        };
-        refused("db", "expected HOST_DIR:DIR");
-        refused(":/data", "expected HOST_DIR:DIR");
-        refused("db:data", "\"data\" is no whole path");
-        refused("db:/a/../b", "is no whole path");
-        refused("db:/", "is no whole path");
-        refused("D B:/data", "\"D B\" is none");
-    }
-
-    #[test]
     fn an_application_is_who_owns_what_it_writes_to() {
         let folder = tempfile::tempdir().unwrap();
-        let orders = [parse(&format!("{}:/data", folder.path().display())).unwrap()];
+        let orders = [format!("{}:/data", folder.path().display())
+            .parse()
+            .unwrap()];
         let (mut machine, mut spec) = (machine(), spec());
-        let provided = provide(&orders, &mut machine, &mut spec).unwrap();
+        let provided = provide(&orders, Path::new("/"), &mut machine, &mut spec).unwrap();
         let owner = folder.path().metadata().unwrap().uid();
         if owner == 0 {
             assert_eq!(spec.uid, 1000);
@@ -359,7 +283,7 @@ mod tests {
         assert_eq!(
             spec.volumes,
             [Volume {
-                source: VolumeSource::Share("volume0".to_owned()),
+                source: application::VolumeSource::Share("volume0".to_owned()),
                 path: "/data".to_owned(),
                 read_only: false
             }]
@@ -368,21 +292,21 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_an_error_with_a_way_out() {
-        let orders = [parse("./nowhere/at/all:/data").unwrap()];
-        let error = provide(&orders, &mut machine(), &mut spec()).unwrap_err();
+        let orders = ["./at/all:/data".parse().unwrap()];
+        let nowhere = Path::new("/nowhere");
+        let error = provide(&orders, nowhere, &mut machine(), &mut spec()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cannot use the folder ./nowhere/at/all as a volume"
+            "cannot use the folder /nowhere/./at/all as a volume"
         );
-        assert_eq!(error.hint().unwrap(), "make it: mkdir -p ./nowhere/at/all");
+        assert_eq!(error.hint().unwrap(), "make it: mkdir -p /nowhere/./at/all");
     }
 
     #[test]
     fn a_named_volume_is_made_once_and_takes_no_room() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("volumes");
-        let name = Name::near("db");
-        let path = image(&root, &name, &spec()).unwrap();
+        let path = image(&root, "db", &spec()).unwrap();
         let metadata = fs::metadata(&path).unwrap();
         assert_eq!(metadata.len(), BYTES);
         assert!(metadata.blocks() * 512 < BYTES / 50, "it is sparse");
@@ -393,7 +317,7 @@ mod tests {
             .unwrap();
         assert!(checked.status.success(), "{checked:?}");
         fs::write(&path, "used").unwrap();
-        assert_eq!(image(&root, &name, &spec()).unwrap(), path);
+        assert_eq!(image(&root, "db", &spec()).unwrap(), path);
         assert_eq!(fs::read(&path).unwrap(), b"used");
         assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
     }

@@ -1,0 +1,253 @@
+//! `nodeos run`: an npm project, a file or a package as a machine.
+
+mod flags;
+
+use std::path::{Path, PathBuf};
+
+use nodeos_build::application::{self, Application, LayerImage, Order, Source};
+use nodeos_build::assemble::{self, Bare};
+use nodeos_build::recipe::{Arch, Flavor, Format, Layer, Recipe, RootKind};
+use nodeos_spec::application::ApplicationSpec;
+use nodeos_vm::machine::{Machine, MappedImage, Network};
+
+use crate::arguments::Global;
+use crate::exit::Exit;
+use crate::host_vm::{HostVm, check_ports};
+use crate::interrupt::{Interrupt, InterruptedError};
+use crate::machines::foreground::{self, Manner};
+use crate::machines::names::Name;
+use crate::machines::record::Mode;
+use crate::machines::start::{self, Console, StartMachineError, Wish};
+use crate::machines::state::Machines;
+use crate::machines::volumes::{self, ProvideVolumeError};
+use crate::output::errors::Failure;
+use crate::output::quote;
+use crate::output::streams::Streams;
+use crate::{ca_bundle, env_file, environment, plan};
+
+pub use flags::Arguments;
+
+/// Memory of a machine that nobody counted, in MiB: Linux and Node.js take a quarter of it.
+const DEFAULT_MEMORY_MIB: u32 = 128;
+
+/// The same where the system itself lies in the machine's memory.
+const INITRAMFS_MEMORY_MIB: u32 = 384;
+
+/// What a machine has that nobody chose.
+const DEFAULT_CPUS: u32 = 1;
+
+/// Builds what is missing, and starts the machine.
+pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Result<Exit, Failure> {
+    // What can be wrong with the command line comes before minutes of building.
+    plan::ports(&flags::ports(&arguments.ports))?;
+    let source: Source = arguments.what.parse()?;
+    let machines = Machines::of_user()?;
+    if let Some(name) = arguments.name.as_ref().filter(|_| !arguments.dry_run) {
+        machines.must_be_free(name)?;
+    }
+    if !arguments.dry_run {
+        check_ports(&flags::ports(&arguments.ports))?;
+    }
+    let host = HostVm::examine(&environment::cache_root()?)?;
+    let (root, note) = plan::root(arguments.root, host.pmem)?;
+    let variable = std::env::var_os(ca_bundle::VARIABLE);
+    let (authorities, no_authorities) = ca_bundle::find(arguments.ca_bundle.as_deref(), variable)?;
+    let slow = host.note.as_deref().filter(|_| global.verbose);
+    let notes = [slow, note, no_authorities.as_deref()];
+    notes
+        .into_iter()
+        .flatten()
+        .for_each(|note| tell(note, streams));
+
+    let built = build(arguments, global, source, root, streams)?;
+    built
+        .application
+        .notes
+        .iter()
+        .for_each(|note| tell(note, streams));
+    let order = order(arguments, global, &host, root, built, authorities, streams)?;
+    let ports = order.machine.ports.clone();
+    if arguments.dry_run {
+        let mut line = quote::command_line(start::planned(&machines, order).argv());
+        line.push("\n");
+        streams.print_bytes(line.as_encoded_bytes())?;
+        return Ok(Exit::Done);
+    }
+    // Those that package.json names, too.
+    plan::ports(&ports)?;
+    check_ports(&ports)?;
+    let mode = order.mode;
+    let starting = start::start(&machines, order)?;
+    if global.verbose {
+        let line = quote::command_line(&starting.argv);
+        streams.err.line(&format!("+ {}", line.to_string_lossy()));
+    }
+    let port = ports.first().map(|port| (*port).into());
+    match (mode, arguments.quiet) {
+        (Mode::Detached, _) => foreground::detach(starting, port, &machines, streams),
+        (_, true) => foreground::attend(starting, port, Manner::Quiet, streams),
+        (_, false) => foreground::attend(starting, port, Manner::Plain, streams),
+    }
+}
+
+/// What a machine is made of.
+struct Built {
+    application: Application,
+    system: Bare,
+}
+
+/// Ctrl-C cancels until this returns, and belongs to the application afterwards.
+fn build(
+    arguments: &Arguments,
+    global: &Global,
+    source: Source,
+    root: RootKind,
+    streams: &Streams,
+) -> Result<Built, Failure> {
+    let interrupt = Interrupt::watch()?;
+    let context = environment::context(global, streams, &interrupt.flag)?;
+    let order = Order {
+        source,
+        args: arguments.args.clone(),
+        libc: arguments.libc,
+        arch: Arch::X86_64,
+    };
+    let application = match application::prepare(&context, &order) {
+        Err(error) if error.is_cancelled() && interrupt.was_signalled() => {
+            return Err(InterruptedError.into());
+        }
+        prepared => prepared?,
+    };
+    let recipe = Recipe {
+        layer: Layer::Application,
+        flavor: Flavor::Mainframe,
+        arch: Arch::X86_64,
+        libc: application.libc,
+        format: Format::Qemu,
+        root,
+    };
+    let system = environment::unless_stopped(&interrupt, assemble::build_bare(&context, &recipe))?;
+    if interrupt.was_signalled() {
+        return Err(InterruptedError.into());
+    }
+    Ok(Built {
+        application,
+        system,
+    })
+}
+
+/// Puts together the machine and its orders: flags go over what package.json says.
+fn order(
+    arguments: &Arguments,
+    global: &Global,
+    host: &HostVm,
+    root: RootKind,
+    built: Built,
+    authorities: Option<PathBuf>,
+    streams: &Streams,
+) -> Result<start::Order, Failure> {
+    let Built {
+        application,
+        system,
+    } = built;
+    let config = &application.config;
+    let mut machine = Machine::new(
+        system.kernel,
+        plan::machine_root(root, &system.system, system.system_bytes),
+    );
+    machine.accel = host.accel;
+    machine.memory_mib = flags::memory_mib(arguments, config, root);
+    machine.cpus = arguments.cpus.or(config.cpus).unwrap_or(DEFAULT_CPUS);
+    let layers = application
+        .dependencies
+        .iter()
+        .chain([&application.application]);
+    machine.layers = layers.map(mapped).collect();
+    // An application may reach what this host reaches, whether somebody reaches it or not.
+    machine.network = Network::ByTheKernel;
+    machine.ports = match arguments.ports.is_empty() {
+        true => flags::ports(&config.ports),
+        false => flags::ports(&arguments.ports),
+    };
+    if let Some(bundle) = authorities {
+        machine.trust(whole(&bundle));
+    }
+    let mut spec = orders(arguments, &application, &machine)?;
+    let (volumes, beside) = match arguments.volumes.is_empty() {
+        true => (&config.volumes, application.folder.as_deref()),
+        false => (&arguments.volumes, None),
+    };
+    let beside = whole(beside.unwrap_or(Path::new(".")));
+    let provided = volumes::provide(volumes, &beside, &mut machine, &mut spec)?;
+    provided.notes.iter().for_each(|note| tell(note, streams));
+    let name = match &arguments.name {
+        Some(name) => Wish::Exactly(name.clone()),
+        None => Wish::Near(Name::near(&application.name)),
+    };
+    Ok(start::Order {
+        machine,
+        spec,
+        source: arguments.what.clone(),
+        name,
+        mode: match arguments.detach {
+            true => Mode::Detached,
+            false => Mode::Foreground,
+        },
+        console: match global.verbose {
+            true => Console::Shown,
+            false => Console::Kept,
+        },
+        volumes: provided.images,
+    })
+}
+
+/// What the machine is told of its application, but for its volumes.
+fn orders(
+    arguments: &Arguments,
+    application: &Application,
+    machine: &Machine,
+) -> Result<ApplicationSpec, Failure> {
+    let mut spec = application.spec.clone();
+    // Node.js follows the last of two that contradict each other: what somebody asked for.
+    let memory = application::memory::memory_arguments(machine.memory_mib);
+    spec.argv.splice(1..1, memory);
+    for file in &arguments.env_files {
+        spec.env.extend(env_file::read(file).map_err(Failure::new)?);
+    }
+    spec.env.extend(arguments.variables.iter().cloned());
+    spec.ports = machine.ports.iter().map(|port| port.guest).collect();
+    if let Some(restart) = arguments.restart {
+        spec.restart = restart;
+    }
+    Ok(spec)
+}
+
+fn mapped(layer: &LayerImage) -> MappedImage {
+    MappedImage {
+        image: layer.path.clone(),
+        size: layer.bytes,
+    }
+}
+
+/// The path wherever QEMU is started.
+fn whole(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn tell(note: &str, streams: &Streams) {
+    streams.err.line(&format!("note: {note}"));
+}
+
+impl From<StartMachineError> for Failure {
+    fn from(error: StartMachineError) -> Failure {
+        let hint = error.hint();
+        Failure::new(error).hint(hint)
+    }
+}
+
+impl From<ProvideVolumeError> for Failure {
+    fn from(error: ProvideVolumeError) -> Failure {
+        let hint = error.hint();
+        Failure::new(error).hint(hint)
+    }
+}
