@@ -15,9 +15,10 @@ use nodeos_build::context::Context;
 use nodeos_build::recipe::RootKind;
 
 use machines::{Measured, Variant};
-use memory::Search;
 use parts::Parts;
 use report::Report;
+
+use crate::search::Search;
 
 /// How thorough a run is.
 #[derive(Debug, Clone, Copy)]

@@ -18,6 +18,43 @@ pub fn of_process(pid: u32) -> anyhow::Result<f64> {
     seconds(&pid.to_string(), UTIME)
 }
 
+/// As [`of_process`], of a process, all that it has started and that still run, and those of them that have ended.
+///
+/// # Errors
+/// When there is no such process.
+pub fn of_tree(pid: u32) -> anyhow::Result<f64> {
+    let mut sum = 0.0;
+    let mut left = vec![pid];
+    while let Some(next) = left.pop() {
+        let text = next.to_string();
+        match (seconds(&text, UTIME), seconds(&text, CUTIME)) {
+            (Ok(own), Ok(ended)) => sum += own + ended,
+            // It has ended just now, and its parent counts it.
+            (Err(_), _) | (_, Err(_)) if next != pid => {}
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        }
+        left.extend(children(next));
+    }
+    Ok(sum)
+}
+
+/// The processes that a process has started, with whichever of its threads (proc_pid_task(5)).
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    let files = tasks
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|task| task.path().join("children"));
+    let texts = files.filter_map(|file| fs::read_to_string(file).ok());
+    texts
+        .flat_map(|text| {
+            let numbers = text.split_whitespace().map(str::parse);
+            numbers.filter_map(Result::ok).collect::<Vec<u32>>()
+        })
+        .collect()
+}
+
 /// User and system time of all children of this process that have ended and were waited for, in seconds.
 ///
 /// # Errors
@@ -58,5 +95,21 @@ mod tests {
         let before = of_process(std::process::id()).unwrap();
         assert!(before >= 0.0 && of_ended_children().unwrap() >= 0.0);
         assert!(of_process(0).is_err());
+    }
+
+    #[test]
+    fn what_a_process_has_started_is_counted_with_it() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let own = std::process::id();
+        let found = children(own).contains(&child.id());
+        let counted = of_tree(own);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(found);
+        assert!(counted.unwrap() >= of_process(own).unwrap() - 1.0);
+        assert!(of_tree(0).is_err());
     }
 }

@@ -11,4 +11,6 @@ pub mod host;
 pub mod login;
 pub mod machine;
 pub mod ratio;
+pub mod run;
+pub mod search;
 pub mod spread;

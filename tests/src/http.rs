@@ -15,12 +15,17 @@ pub fn free_port() -> anyhow::Result<u16> {
 
 /// What an HTTP server on the host's loopback answers, whole.
 pub fn fetch(port: u16) -> anyhow::Result<String> {
+    Ok(String::from_utf8(fetch_bytes(port)?)?)
+}
+
+/// As [`fetch`], where the answer is no text.
+pub fn fetch_bytes(port: u16) -> anyhow::Result<Vec<u8>> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(ANSWER))?;
     stream.write_all(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-    let mut answer = String::new();
+    let mut answer = Vec::new();
     stream
-        .read_to_string(&mut answer)
+        .read_to_end(&mut answer)
         .with_context(|| format!("the server on port {port} does not answer"))?;
     Ok(answer)
 }

@@ -8,6 +8,7 @@ pub mod application;
 pub mod boot;
 pub mod cli;
 pub mod http;
+pub mod nodeos_run;
 pub mod people;
 pub mod pjdfstest;
 pub mod registry;

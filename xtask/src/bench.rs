@@ -6,10 +6,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use nodeos_bench::boot::memory::Search;
+use nodeos_bench::run as applications;
+use nodeos_bench::search::Search;
 use nodeos_bench::{boot, login};
 use nodeos_build::cache::Cache;
 use nodeos_build::context::Context;
@@ -30,39 +32,32 @@ pub struct Arguments {
 /// The benchmarks.
 #[derive(Debug, Subcommand)]
 pub enum What {
-    Boot(BootArguments),
-    Login(LoginArguments),
+    /// Measure the boot: time, memory and bytes
+    ///
+    /// Against Debian's cloud kernel, and against Node.js in QEMU's user-mode emulation. Takes about five minutes once
+    /// everything is built.
+    Boot(Thoroughness),
+    /// Measure boot, login and memory at rest of the multi-user system
+    ///
+    /// Against a minimal Debian with systemd, which is made first. Takes about ten minutes once everything is built.
+    Login(Thoroughness),
+    /// Measure applications as machines: first answer, memory, a changed line, answers a second
+    ///
+    /// Against a minimal Debian with systemd, and against Node.js in QEMU's user-mode emulation. Takes about twenty minutes
+    /// once everything is built.
+    Run(Thoroughness),
 }
 
-/// Measure the boot: time, memory and bytes
-///
-/// Against Debian's cloud kernel, and against Node.js in QEMU's user-mode emulation. Takes about five minutes once
-/// everything is built.
+/// How a benchmark is run.
 #[derive(Debug, Args)]
-pub struct BootArguments {
+pub struct Thoroughness {
     /// How often each variant is measured
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub runs: u16,
-    /// Where the figures are written [default: target/bench/boot.json]
+    /// Where the figures are written [default: target/bench/, and the benchmark's name]
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Measure twice and search memory in steps of 4 MiB: for those who work on the benchmark
-    #[arg(long, conflicts_with = "runs")]
-    pub quick: bool,
-}
-
-/// Measure boot, login and memory at rest of the multi-user system
-///
-/// Against a minimal Debian with systemd, which is made first. Takes about ten minutes once everything is built.
-#[derive(Debug, Args)]
-pub struct LoginArguments {
-    /// How often each system is measured
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
-    pub runs: u16,
-    /// Where the figures are written [default: target/bench/login.json]
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Measure once: for those who work on the benchmark
+    /// Measure as little as tells anything: for those who work on the benchmark
     #[arg(long, conflicts_with = "runs")]
     pub quick: bool,
 }
@@ -77,38 +72,43 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         jobs: std::thread::available_parallelism().map_or(1, usize::from),
     };
     match &arguments.what {
-        What::Boot(arguments) => {
-            let report = boot::run(&context, boot_options(arguments))?;
-            show(&report, arguments.json.as_deref(), "boot.json")
+        What::Boot(how) => {
+            let (runs, search) = (how.runs(2), how.search());
+            let report = boot::run(&context, boot::Options { runs, search })?;
+            show(&report, how.json.as_deref(), "boot.json")
         }
-        What::Login(arguments) => {
-            let runs = if arguments.quick {
-                1
-            } else {
-                arguments.runs.into()
-            };
+        What::Login(how) => {
+            let runs = how.runs(1);
             let report = login::run(&context, login::Options { runs })?;
-            show(&report, arguments.json.as_deref(), "login.json")
+            show(&report, how.json.as_deref(), "login.json")
+        }
+        What::Run(how) => {
+            let options = applications::Options {
+                runs: how.runs(1),
+                search: how.search(),
+                machines: if how.quick { 3 } else { 10 },
+                asked_for: Duration::from_secs(if how.quick { 2 } else { 5 }),
+            };
+            let report = applications::run(&context, options)?;
+            show(&report, how.json.as_deref(), "run.json")
         }
     }
 }
 
-fn boot_options(arguments: &BootArguments) -> boot::Options {
-    match arguments.quick {
-        true => boot::Options {
-            runs: 2,
-            search: Search {
-                step_mib: 4,
-                confirmations: 1,
-            },
-        },
-        false => boot::Options {
-            runs: arguments.runs.into(),
-            search: Search {
-                step_mib: 1,
-                confirmations: 3,
-            },
-        },
+impl Thoroughness {
+    fn runs(&self, quick: usize) -> usize {
+        match self.quick {
+            true => quick,
+            false => self.runs.into(),
+        }
+    }
+
+    fn search(&self) -> Search {
+        let (step_mib, confirmations) = if self.quick { (4, 1) } else { (1, 3) };
+        Search {
+            step_mib,
+            confirmations,
+        }
     }
 }
 

@@ -10,21 +10,10 @@ use serde::Serialize;
 use super::machines::FIRST_PROMPT;
 use super::parts::Parts;
 use crate::machine;
+use crate::search::{MOST_MIB, Search, bisect};
 
-/// In MiB: less than the kernel alone needs, and what a machine has by default.
-const LEAST_MIB: u32 = 24;
-const MOST_MIB: u32 = 256;
 /// For prompt and answer together, ten times what they take with enough memory. A machine that takes longer is thrashing.
 const DEADLINE: Duration = Duration::from_secs(40);
-
-/// How the search is made.
-#[derive(Debug, Clone, Copy)]
-pub struct Search {
-    /// Sizes are multiples of this many MiB.
-    pub step_mib: u32,
-    /// How often the size found must work again.
-    pub confirmations: usize,
-}
 
 /// What the search found.
 #[derive(Debug, Serialize)]
@@ -75,23 +64,6 @@ pub(super) fn search(parts: &Parts, root: RootKind, search: Search) -> anyhow::R
     })
 }
 
-/// The least size for which `works` says so, once in the bisection and then each time that is asked for.
-fn bisect(search: Search, mut works: impl FnMut(u32) -> bool) -> Option<u32> {
-    let (mut too_small, mut enough) = (
-        LEAST_MIB / search.step_mib - 1,
-        MOST_MIB / search.step_mib + 1,
-    );
-    while enough - too_small > 1 {
-        let middle = too_small.midpoint(enough);
-        match works(middle * search.step_mib) {
-            true => enough = middle,
-            false => too_small = middle,
-        }
-    }
-    let mut candidates = (enough..=MOST_MIB / search.step_mib).map(|steps| steps * search.step_mib);
-    candidates.find(|mib| (0..search.confirmations).all(|_| works(*mib)))
-}
-
 fn answers(parts: &Parts, root: RootKind, mib: u32) -> anyhow::Result<()> {
     let output = if root == RootKind::Disk {
         &parts.disk
@@ -118,38 +90,4 @@ fn first_line(error: &anyhow::Error) -> String {
         .unwrap_or_default()
         .trim_end_matches(':')
         .to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_least_size_that_always_works_is_found() {
-        let check = |step_mib, works: fn(u32, usize) -> bool, expected| {
-            let mut count = 0;
-            let found = bisect(
-                Search {
-                    step_mib,
-                    confirmations: 3,
-                },
-                |mib| {
-                    count += 1;
-                    works(mib, count)
-                },
-            );
-            assert_eq!(found, expected);
-        };
-        check(1, |mib, _| mib >= 43, Some(43));
-        check(4, |mib, _| mib >= 43, Some(44));
-        check(1, |_, _| true, Some(24));
-        check(1, |mib, _| mib >= 256, Some(256));
-        check(1, |_, _| false, None);
-        // It works in the bisection, and never again.
-        check(
-            1,
-            |mib, count| mib >= 44 || (mib == 43 && count < 9),
-            Some(44),
-        );
-    }
 }

@@ -39,7 +39,7 @@ impl UserMode {
     }
 
     /// Lays Node.js and its libraries into `root` as they lie in an image.
-    pub(super) fn prepare(program: PathBuf, node: &Node, root: &Path) -> anyhow::Result<UserMode> {
+    pub(crate) fn prepare(program: PathBuf, node: &Node, root: &Path) -> anyhow::Result<UserMode> {
         let libraries = node.libraries.iter().chain([&node.loader]);
         let files = libraries.map(|library| (library.file.as_path(), library.path.as_path()));
         for (file, path) in files.chain([(node.program.as_path(), Path::new("/bin/node"))]) {

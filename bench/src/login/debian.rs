@@ -82,12 +82,50 @@ pub struct Versions {
     pub packages: usize,
 }
 
+/// A server that the system starts when it boots.
+#[derive(Debug, Clone, Copy)]
+pub struct Service<'a> {
+    /// A folder of this host, which is [`SERVICE_FOLDER`] there.
+    pub files: &'a Path,
+    /// What Node.js runs, below that folder.
+    pub script: &'a str,
+}
+
+/// Where FHS has the data of services.
+const SERVICE_FOLDER: &str = "/srv/app";
+
+impl Service<'_> {
+    /// systemd.service(5), as somebody writes it who has a server to run.
+    fn unit(&self) -> String {
+        format!(
+            "[Unit]\nDescription=The application\n\n[Service]\nExecStart=/usr/local/bin/node {SERVICE_FOLDER}/{}\n\
+             WorkingDirectory={SERVICE_FOLDER}\nUser=nodeos\nEnvironment=NODE_ENV=production\n\n\
+             [Install]\nWantedBy=multi-user.target\n",
+            self.script
+        )
+    }
+
+    fn add(&self, tree: &mut Tree) -> anyhow::Result<()> {
+        let unit = Entry::file(0o644, self.unit().into_bytes());
+        tree.insert("/etc/systemd/system/app.service", unit)?;
+        // What `systemctl enable` does.
+        let link = Entry::symlink("/etc/systemd/system/app.service");
+        let enabled = "/etc/systemd/system/multi-user.target.wants/app.service";
+        tree.insert_with_folders(enabled, link, 0o755)?;
+        add_folder(tree, self.files, Path::new(SERVICE_FOLDER), |_| 0o644)
+    }
+}
+
 impl Debian {
     /// From the cache, else made: some minutes and half a gigabyte of memory.
     ///
     /// # Errors
     /// When the host is no Debian, `mmdebstrap` is not installed, or it fails.
-    pub fn prepare(ctx: &Context, node: &Node) -> anyhow::Result<Debian> {
+    pub fn prepare(
+        ctx: &Context,
+        node: &Node,
+        service: Option<&Service<'_>>,
+    ) -> anyhow::Result<Debian> {
         let host = HostSources::read(ARCH)?;
         ensure!(
             host.distribution == "debian",
@@ -104,8 +142,13 @@ impl Debian {
         for (path, text) in FILES {
             key = key.text(path, text);
         }
+        if let Some(service) = service {
+            key = key
+                .text("unit", &service.unit())
+                .path("files", service.files)?;
+        }
         let label = format!("Debian {} to compare with", host.codename);
-        let make = |dir: &Path| make(ctx, &host, node, dir).map_err(io::Error::other);
+        let make = |dir: &Path| make(ctx, &host, node, service, dir).map_err(io::Error::other);
         let entry = ctx
             .cache
             .get_or_make(ctx, Kind::Images, &key.finish(), &label, make)?;
@@ -119,7 +162,13 @@ impl Debian {
     }
 }
 
-fn make(ctx: &Context, host: &HostSources, node: &Node, dir: &Path) -> anyhow::Result<Versions> {
+fn make(
+    ctx: &Context,
+    host: &HostSources,
+    node: &Node,
+    service: Option<&Service<'_>>,
+    dir: &Path,
+) -> anyhow::Result<Versions> {
     let step = ctx
         .progress
         .begin(&format!("make Debian {}", host.codename), None);
@@ -132,6 +181,9 @@ fn make(ctx: &Context, host: &HostSources, node: &Node, dir: &Path) -> anyhow::R
         tree.insert(path, Entry::file(0o644, text.as_bytes()))?;
     }
     add_node(&mut tree, node)?;
+    if let Some(service) = service {
+        service.add(&mut tree)?;
+    }
     let (kernel, release) = in_boot(&tree, "vmlinuz-")?;
     let (initrd, _) = in_boot(&tree, "initrd.img-")?;
     fs::write(dir.join(KERNEL), kernel)?;
@@ -208,29 +260,47 @@ fn add_node(tree: &mut Tree, node: &Node) -> anyhow::Result<()> {
         Entry::host_file(0o755, &node.program)?,
     )?;
     let npm = node.npm.as_ref().context("this Node.js brings no npm")?;
-    let to = Path::new("/usr/local/lib/node_modules/npm");
+    // npm's programs are started by their links, and those of its folder `bin` are executable.
+    let mode = |name: &Path| match name.starts_with("bin") {
+        true => 0o755,
+        false => 0o644,
+    };
+    add_folder(
+        tree,
+        npm,
+        Path::new("/usr/local/lib/node_modules/npm"),
+        mode,
+    )?;
+    let link = Entry::symlink("../lib/node_modules/npm/bin/npm-cli.js");
+    Ok(tree.insert("/usr/local/bin/npm", link)?)
+}
+
+/// A folder of this host with all that is in it. `mode` is that of a file with this path below it.
+fn add_folder(
+    tree: &mut Tree,
+    from: &Path,
+    to: &Path,
+    mode: impl Fn(&Path) -> u16,
+) -> anyhow::Result<()> {
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
         tree.insert_with_folders(to.join(&folder), Entry::directory(0o755), 0o755)?;
-        for found in fs::read_dir(npm.join(&folder))? {
+        for found in fs::read_dir(from.join(&folder))? {
             let found = found?;
             let name = folder.join(found.file_name());
-            match found.file_type()?.is_dir() {
-                true => folders.push(name),
-                // npm's programs are started by their links, and those of its folder `bin` are executable.
-                false => {
-                    let mode = if name.starts_with("bin") {
-                        0o755
-                    } else {
-                        0o644
-                    };
-                    tree.insert(to.join(&name), Entry::host_file(mode, found.path())?)?;
-                }
+            let kind = found.file_type()?;
+            if kind.is_dir() {
+                folders.push(name);
+            } else if kind.is_symlink() {
+                let target = fs::read_link(found.path())?;
+                tree.insert(to.join(&name), Entry::symlink(target))?;
+            } else {
+                let entry = Entry::host_file(mode(&name), found.path())?;
+                tree.insert(to.join(&name), entry)?;
             }
         }
     }
-    let link = Entry::symlink("../lib/node_modules/npm/bin/npm-cli.js");
-    Ok(tree.insert("/usr/local/bin/npm", link)?)
+    Ok(())
 }
 
 /// A file of `/boot`, and what follows `begin` in its name.

@@ -75,7 +75,7 @@ pub struct HostMemory {
 
 impl HostMemory {
     /// Of a running process whose machine has so much memory and this image mapped.
-    pub(super) fn of(
+    pub(crate) fn of(
         pid: u32,
         memory_mib: u32,
         image: Option<&Path>,

@@ -25,7 +25,7 @@ const USERSFS: Recipe = Recipe {
 pub(super) const MEMORY_MIB: u32 = 512;
 
 /// What Debian's kernel is told. These words win over those of an initramfs that stays.
-const DEBIAN_WORDS: [&str; 3] = ["ro", "root=/dev/vda", "rootfstype=ext4"];
+pub(crate) const DEBIAN_WORDS: [&str; 3] = ["ro", "root=/dev/vda", "rootfstype=ext4"];
 
 /// One system that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -115,7 +115,8 @@ impl Systems {
         let ours_on_disk = assemble::build(ctx, &on_disk, &users, &folder.join("usersfs-disk"))?;
         // Debian's C library is not ours.
         let node = node::prepare(ctx, &manifest, USERSFS.arch, Libc::Glibc)?;
-        let debian = Debian::prepare(ctx, &node).context("cannot get a Debian to compare with")?;
+        let debian =
+            Debian::prepare(ctx, &node, None).context("cannot get a Debian to compare with")?;
         Ok(Systems {
             debian,
             ours,
@@ -177,7 +178,7 @@ impl Systems {
 }
 
 /// Holes stay holes.
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     let mut command = Command::new("cp");
     command
         .args(["--sparse=auto", "--reflink=auto", "--no-preserve=mode"])

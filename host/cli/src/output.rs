@@ -3,6 +3,7 @@
 pub mod bars;
 pub mod errors;
 pub mod lines;
+pub mod patience;
 pub mod progress;
 pub mod quote;
 pub mod size;

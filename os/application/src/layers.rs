@@ -38,7 +38,7 @@ impl LayersError {
                 ..
             } => Some("give the machine the image as a device, or take the word away"),
             LayersError::Image { .. } => Some("it has to be an EROFS image"),
-            LayersError::NoFiles { .. } => Some("nodeos build --app makes images that have it"),
+            LayersError::NoFiles { .. } => Some("nodeos run makes images that have it"),
             LayersError::Folder(_) => None,
         }
     }

@@ -3,9 +3,12 @@
 mod flags;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nodeos_build::application::{self, Application, LayerImage, Order, Source};
 use nodeos_build::assemble::{self, Bare};
+use nodeos_build::context::Context;
+use nodeos_build::progress::{Progress, Silent};
 use nodeos_build::recipe::{Arch, Flavor, Format, Layer, Recipe, RootKind};
 use nodeos_spec::application::ApplicationSpec;
 use nodeos_vm::machine::{Machine, MappedImage, Network};
@@ -21,6 +24,7 @@ use crate::machines::start::{self, Console, StartMachineError, Wish};
 use crate::machines::state::Machines;
 use crate::machines::volumes::{self, ProvideVolumeError};
 use crate::output::errors::Failure;
+use crate::output::patience::{PATIENCE, Patient};
 use crate::output::quote;
 use crate::output::streams::Streams;
 use crate::{ca_bundle, env_file, environment, plan};
@@ -106,6 +110,14 @@ fn build(
 ) -> Result<Built, Failure> {
     let interrupt = Interrupt::watch()?;
     let context = environment::context(global, streams, &interrupt.flag)?;
+    let progress: Arc<dyn Progress> = match arguments.quiet {
+        true => Arc::new(Silent),
+        false => Arc::new(Patient::new(Arc::clone(&context.progress), PATIENCE)),
+    };
+    let context = Context {
+        progress,
+        ..context
+    };
     let order = Order {
         source,
         args: arguments.args.clone(),

@@ -44,7 +44,7 @@ pub struct Arguments {
     /// Without this flag it is called as the application is, with a number behind it where such a machine runs.
     #[arg(long, value_name = "NAME")]
     pub name: Option<Name>,
-    /// Do not say when the application is ready
+    /// Say nothing but errors: not what is built, and not when the application is ready
     #[arg(short, long)]
     pub quiet: bool,
     /// Build what is missing, print the command that would boot the machine, and do not run it
@@ -86,7 +86,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ROOT", value_parser = one_of(RootKind::ALL, RootKind::as_str), help_heading = "The machine")]
     pub root: Option<RootKind>,
     /// Give the application this variable
-    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = env_file::parse_variable, help_heading = "The application")]
+    #[arg(short = 'e', long = "env", value_name = "NAME=VALUE", value_parser = env_file::parse_variable, help_heading = "The application")]
     pub variables: Vec<(String, String)>,
     /// Give the application the variables in this file, as `node --env-file` reads it
     #[arg(

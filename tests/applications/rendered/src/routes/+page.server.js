@@ -1,0 +1,1 @@
+export const load = () => ({ answer: 6 * 7 });

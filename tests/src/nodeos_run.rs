@@ -1,0 +1,185 @@
+//! `nodeos run` as people type it, and the application in its machine.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::boot::Scratch;
+use crate::http::free_port;
+use crate::{cli, system};
+
+/// From the command to what listens, with the installation of what the application depends on: ten times what was seen.
+pub const READY: Duration = Duration::from_secs(600);
+/// For an application to stop, and its machine with it.
+pub const STOP: Duration = Duration::from_secs(60);
+/// Where the applications of these tests listen.
+const GUEST_PORT: u16 = 3000;
+
+/// An application of `tests/applications`.
+pub fn folder(name: &str) -> PathBuf {
+    system::source().join("tests/applications").join(name)
+}
+
+/// The program, with machines and volumes of its own.
+pub fn nodeos(scratch: &Scratch) -> Command {
+    let mut command = Command::new(cli::nodeos());
+    command
+        .env("NODEOS_SOURCE", system::source())
+        .env("XDG_STATE_HOME", scratch.dir.join("state"))
+        .env("XDG_DATA_HOME", scratch.dir.join("data"))
+        .env("XDG_RUNTIME_DIR", scratch.dir.join("state"));
+    command
+}
+
+/// A command that is to end by itself.
+pub fn output(
+    scratch: &Scratch,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> anyhow::Result<Output> {
+    let output = nodeos(scratch)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()?;
+    Ok(output)
+}
+
+/// A running application, in the foreground. It goes with this.
+#[derive(Debug)]
+pub struct Running {
+    pub port: u16,
+    child: Child,
+    /// Lines of standard error, as they come.
+    said: Receiver<String>,
+    heard: Vec<String>,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+}
+
+impl Running {
+    /// Starts it with a port of this host, and waits for something to listen.
+    pub fn ready(scratch: &Scratch, application: &Path, more: &[&str]) -> anyhow::Result<Running> {
+        let mut running = Running::start(scratch, application, more)?;
+        running.wait_for("ready: ", READY)?;
+        Ok(running)
+    }
+
+    pub fn start(scratch: &Scratch, application: &Path, more: &[&str]) -> anyhow::Result<Running> {
+        let port = free_port()?;
+        let mut command = nodeos(scratch);
+        command
+            .args(["run", "--port", &format!("{port}:{GUEST_PORT}")])
+            .args(more)
+            .arg(application);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let stderr = child.stderr.take().context("it is piped")?;
+        let mut stdout = child.stdout.take().context("it is piped")?;
+        let (tell, said) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                // Nobody may be listening any more.
+                let _ = tell.send(line);
+            }
+        });
+        let stdout = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            // What came before an error is looked at.
+            let _ = stdout.read_to_end(&mut bytes);
+            bytes
+        });
+        Ok(Running {
+            port,
+            child,
+            said,
+            heard: Vec::new(),
+            stdout: Some(stdout),
+        })
+    }
+
+    /// Waits for a line of standard error that has this in it.
+    pub fn wait_for(&mut self, text: &str, deadline: Duration) -> anyhow::Result<String> {
+        let end = Instant::now() + deadline;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.said.recv_timeout(left) {
+                Ok(line) => {
+                    self.heard.push(line.clone());
+                    if line.contains(text) {
+                        return Ok(line);
+                    }
+                }
+                Err(_) => bail!(
+                    "{text:?} was not said; what was:\n{}",
+                    self.heard.join("\n")
+                ),
+            }
+        }
+    }
+
+    /// Sends `nodeos run` a signal.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// Stops it by SIGTERM, and returns the exit code and what it wrote to standard output.
+    pub fn stop(self) -> anyhow::Result<(i32, String)> {
+        self.signal(Signal::TERM)?;
+        self.ended(STOP)
+    }
+
+    /// Waits for its end.
+    pub fn ended(mut self, deadline: Duration) -> anyhow::Result<(i32, String)> {
+        let end = Instant::now() + deadline;
+        // Standard error ends with the process.
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.said.recv_timeout(left) {
+                Ok(line) => self.heard.push(line),
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                    bail!("it did not end; it said:\n{}", self.heard.join("\n"))
+                }
+            }
+        }
+        let status = self.child.wait()?;
+        let stdout = self.stdout.take().context("it is taken once")?;
+        let stdout = stdout.join().expect("reading does not panic");
+        let code = status.code().context("it was ended by a signal")?;
+        Ok((code, String::from_utf8_lossy(&stdout).into_owned()))
+    }
+
+    /// All that was said so far, but for what the application wrote to standard output.
+    pub fn heard(&self) -> String {
+        self.heard.join("\n")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.signal(Signal::TERM);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Has the image's own npm and Node.js do something in a folder of this host, as a developer would with theirs.
+pub fn succeed(command: &mut Command) -> anyhow::Result<()> {
+    let output = command.stdin(Stdio::null()).output()?;
+    ensure!(
+        output.status.success(),
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
