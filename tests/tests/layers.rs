@@ -53,7 +53,9 @@ fn barebones_is_a_kernel_less_handful_of_files_that_users_may_run_and_not_list()
          d0111 0:0 /lib\n\
          -0555 0:0 /lib/ld-musl-x86_64.so.1\n\
          -0444 0:0 /lib/libgcc_s-0cd532bd.so.1\n\
+         l0777 0:0 /lib/libgcc_s.so.1 -> /lib/libgcc_s-0cd532bd.so.1\n\
          -0444 0:0 /lib/libstdc++-5d72f927.so.6.0.33\n\
+         l0777 0:0 /lib/libstdc++.so.6 -> /lib/libstdc++-5d72f927.so.6.0.33\n\
          d0000 0:0 /proc\n\
          d0000 0:0 /run\n\
          d0100 0:0 /sbin\n\

@@ -1,5 +1,6 @@
 //! Node.js for the image: the stripped program and every library that it needs, as a small filesystem of its own.
 
+pub mod host;
 mod needed;
 mod unpack;
 
@@ -21,9 +22,11 @@ pub use needed::ReadElfError;
 pub use unpack::UnpackError;
 
 /// Raised when the way of making it changes.
-const BUILD_VERSION: &str = "2";
+const BUILD_VERSION: &str = "3";
 /// The program, in the folder of the cache.
 const PROGRAM: &str = "node";
+/// Parts of glibc that Node.js itself does not need, and that native add-ons often do: they are why there is a glibc.
+const FOR_ADDONS: [&str; 3] = ["libresolv.so.2", "librt.so.1", "libutil.so.1"];
 /// npm's folder, in the folder of the cache.
 const NPM: &str = "npm";
 
@@ -53,6 +56,40 @@ pub struct Library {
     pub file: PathBuf,
     /// Where it belongs in the image.
     pub path: PathBuf,
+}
+
+/// A second name for a library of [`Node`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alias {
+    /// Where it belongs in the image.
+    pub path: PathBuf,
+    /// The library's path in the image.
+    pub target: PathBuf,
+}
+
+impl Node {
+    /// The names under which native add-ons look for the libraries that Node.js brings under names of its own: for
+    /// `/lib/libstdc++-5d72f927.so.6.0.33` it is `/lib/libstdc++.so.6`.
+    pub fn aliases(&self) -> Vec<Alias> {
+        self.libraries
+            .iter()
+            .filter_map(|library| {
+                let path = library.path.with_file_name(usual_name(&library.path)?);
+                let target = library.path.clone();
+                Some(Alias { path, target })
+            })
+            .collect()
+    }
+}
+
+/// What a library was called before auditwheel put a part of its sum into its name. None where that is not so.
+fn usual_name(path: &Path) -> Option<String> {
+    let name = file_name(path);
+    let (stem, version) = name.split_once(".so.")?;
+    let (stem, sum) = stem.rsplit_once('-')?;
+    let is_sum = sum.len() == 8 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let major = version.split('.').next()?;
+    is_sum.then(|| format!("{stem}.so.{major}"))
 }
 
 /// What `entry.json` keeps.
@@ -96,6 +133,12 @@ pub enum PrepareNodeError {
         #[source]
         source: ToolError,
     },
+    /// The image's Node.js does not run on this host.
+    #[error("the Node.js of the image does not run on this host")]
+    Run(#[source] ToolError),
+    /// No package of Node.js brings npm.
+    #[error("no package of Node.js brings npm")]
+    NoNpm,
     /// `entry.json` does not say what it should.
     #[error("the cache entry {} says nothing about Node.js", .path.display())]
     Record { path: PathBuf },
@@ -118,7 +161,7 @@ impl PrepareNodeError {
     /// The tool's error, when a tool was the reason.
     pub fn tool(&self) -> Option<&ToolError> {
         match self {
-            PrepareNodeError::Strip { source, .. } => Some(source),
+            PrepareNodeError::Strip { source, .. } | PrepareNodeError::Run(source) => Some(source),
             _ => None,
         }
     }
@@ -230,6 +273,11 @@ fn collect(
         .map(|library| (library, PROGRAM.to_owned()))
         .collect();
     wanted.push((loader_name.clone(), PROGRAM.to_owned()));
+    for library in FOR_ADDONS {
+        if scratch.join(library).exists() {
+            wanted.push((library.to_owned(), "native add-ons".to_owned()));
+        }
+    }
     while let Some((library, needed_by)) = wanted.pop() {
         let to = dir.join(&library);
         if to.exists() {
@@ -278,4 +326,20 @@ fn strip(ctx: &Context, from: &Path, to: &Path) -> Result<(), PrepareNodeError> 
 fn file_name(path: &Path) -> String {
     path.file_name()
         .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_with_a_sum_in_its_name_has_a_usual_one() {
+        let check = |name: &str, expected: Option<&str>| {
+            assert_eq!(usual_name(Path::new(name)).as_deref(), expected, "{name}");
+        };
+        check("/lib/libstdc++-5d72f927.so.6.0.33", Some("libstdc++.so.6"));
+        check("/lib/libgcc_s-0cd532bd.so.1", Some("libgcc_s.so.1"));
+        check("/lib/x86_64-linux-gnu/libstdc++.so.6", None);
+        check("/lib/libvips-cpp.so.8", None);
+    }
 }

@@ -17,7 +17,7 @@ use crate::layer::{Parts, Stack, sources_json};
 use crate::recipe::RootKind;
 
 /// Raised when the writers change what they write.
-const BUILD_VERSION: &str = "1";
+const BUILD_VERSION: &str = "2";
 /// Every time in an image, seconds since 1970: the day of NodeOS's first release as an npm package, 2014-03-01.
 pub(super) const MTIME: u32 = 1_393_632_000;
 /// The size of a huge page on x86-64: what a mapped image and the big files in it are aligned to, so that one entry
@@ -137,7 +137,7 @@ pub fn erofs_options(uuid: [u8; 16]) -> erofs::Options {
 }
 
 /// The same inputs give the same image, its UUID included.
-pub(super) fn uuid(key: &Key) -> [u8; 16] {
+pub(crate) fn uuid(key: &Key) -> [u8; 16] {
     let number = u128::from_str_radix(key.as_str(), 16).expect("a key is 32 hexadecimal digits");
     number.to_be_bytes()
 }

@@ -169,6 +169,9 @@ impl Making<'_> {
         for library in &node.libraries {
             self.add_file(&library.path, item.library_mode, &library.file)?;
         }
+        for alias in node.aliases() {
+            self.add(&alias.path, Entry::symlink(&alias.target))?;
+        }
         Ok(())
     }
 

