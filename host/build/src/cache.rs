@@ -55,6 +55,10 @@ pub enum Kind {
     Nodes,
     /// System images.
     Images,
+    /// What applications depend on, installed, as images.
+    Dependencies,
+    /// Applications' own files, as images.
+    Applications,
 }
 
 impl Kind {
@@ -66,6 +70,8 @@ impl Kind {
         Kind::Programs,
         Kind::Nodes,
         Kind::Images,
+        Kind::Dependencies,
+        Kind::Applications,
     ];
 
     /// The name of the kind: of its folder, and on the command line.
@@ -77,6 +83,8 @@ impl Kind {
             Kind::Programs => "programs",
             Kind::Nodes => "nodes",
             Kind::Images => "images",
+            Kind::Dependencies => "dependencies",
+            Kind::Applications => "applications",
         }
     }
 }
@@ -90,7 +98,7 @@ impl std::fmt::Display for Kind {
 /// The text names no kind of cache entry.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "{name} is not a kind of cache entry (downloads, sources, kernels, programs, nodes, images)"
+    "{name} is not a kind of cache entry (downloads, sources, kernels, programs, nodes, images, dependencies, applications)"
 )]
 pub struct ParseKindError {
     /// What was given.
@@ -365,7 +373,7 @@ mod tests {
         let error = "kernel".parse::<Kind>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "kernel is not a kind of cache entry (downloads, sources, kernels, programs, nodes, images)"
+            "kernel is not a kind of cache entry (downloads, sources, kernels, programs, nodes, images, dependencies, applications)"
         );
     }
 }

@@ -1,5 +1,6 @@
 //! Fetches the outside inputs, builds the kernel and the system programs, and puts layers together into images.
 #![forbid(unsafe_code)]
+pub mod application;
 pub mod assemble;
 pub mod cache;
 pub mod context;

@@ -101,11 +101,11 @@ fn cleaning_nothing_in_particular_lists_the_kinds() {
     refused(
         &["cache", "clean"],
         "error: nothing to clean was named\n\
-         hint: name a kind (downloads, sources, kernels, programs, nodes, images), or give --all\n",
+         hint: name a kind (downloads, sources, kernels, programs, nodes, images, dependencies, applications), or give --all\n",
     );
     refused(
         &["cache", "clean", "dust"],
-        "[possible values: downloads, sources, kernels, programs, nodes, images]",
+        "[possible values: downloads, sources, kernels, programs, nodes, images, dependencies, applications]",
     );
     refused(
         &["cache", "clean", "kernels", "--all"],

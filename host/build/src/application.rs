@@ -1,0 +1,352 @@
+//! An npm project, a file or a package -> the images that a machine runs it from.
+//!
+//! Two images: its dependencies, which change with the lock file, and its own files with the orders for the machine. What
+//! is below both is the system's, and not made here. Nothing is written into the project.
+
+mod addons;
+mod discover;
+mod error;
+mod files;
+mod image;
+mod install;
+mod manager;
+pub mod memory;
+mod modules;
+mod project;
+mod registry;
+mod script;
+mod source;
+mod syntax;
+
+use std::path::PathBuf;
+
+use nodeos_spec::application::{ApplicationSpec, DEFAULT_ID, DEFAULT_STOP_GRACE, FOLDER};
+use nodeos_spec::package::{LibcChoice, Package};
+
+use crate::context::Context;
+use crate::manifest::Manifest;
+use crate::node::host::{self, HostNode};
+use crate::node::{self, Node};
+use crate::recipe::{Arch, Libc};
+
+use addons::Addons;
+use discover::Found;
+use files::Listing;
+use install::Installed;
+use project::Project;
+
+pub use addons::Lacking;
+pub use discover::Start;
+pub use error::PrepareApplicationError;
+pub use image::LayerImage;
+pub use script::ScriptError;
+pub use source::Source;
+
+/// Where Node.js is in a machine.
+const NODE: &str = "/bin/node";
+
+/// What to make a machine of.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub source: Source,
+    /// Arguments of the application, behind those that it gives itself.
+    pub args: Vec<String>,
+    /// Instead of what `package.json` says.
+    pub libc: Option<LibcChoice>,
+    pub arch: Arch,
+}
+
+/// An application that is ready to run.
+#[derive(Debug, Clone)]
+pub struct Application {
+    /// What people call it, fit for a host's name.
+    pub name: String,
+    /// What `package.json` says about running it.
+    pub config: Package,
+    /// The C library that its Node.js has to have.
+    pub libc: Libc,
+    /// The Node.js that it runs on: `24.19.0`.
+    pub node_version: String,
+    /// What Node.js is started with.
+    pub start: Start,
+    /// What `application.json` in its image says: without volumes, whose devices only the machine's maker knows, and
+    /// without what Node.js is told about the machine's memory.
+    pub spec: ApplicationSpec,
+    /// Its dependencies, where it has any. Belongs below [`Application::application`].
+    pub dependencies: Option<LayerImage>,
+    /// Its own files, and `application.json`.
+    pub application: LayerImage,
+    /// The folder whose changes change it. None for a package from the registry.
+    pub folder: Option<PathBuf>,
+    /// What people should know once, each a sentence.
+    pub notes: Vec<String>,
+}
+
+/// Makes the images of an application, or finds them in the cache.
+///
+/// # Errors
+/// [`PrepareApplicationError`].
+pub fn prepare(ctx: &Context, order: &Order) -> Result<Application, PrepareApplicationError> {
+    let manifest = Manifest::load(&ctx.source).map_err(PrepareApplicationError::Inputs)?;
+    let makers = Makers {
+        ctx,
+        manifest: &manifest,
+        arch: order.arch,
+    };
+    match &order.source {
+        Source::Folder(folder) => {
+            let project = Project::read(folder)?;
+            prepare_project(&makers, order, &project, None)
+        }
+        Source::File(file) => match source::project_of(file)? {
+            Some((project, entry)) => prepare_project(&makers, order, &project, Some(&entry)),
+            None => prepare_file(&makers, order, file),
+        },
+        Source::Package(package) => prepare_package(&makers, order, package),
+    }
+}
+
+/// What every part is given.
+struct Makers<'a> {
+    ctx: &'a Context,
+    manifest: &'a Manifest,
+    arch: Arch,
+}
+
+impl Makers<'_> {
+    fn node(&self, libc: Libc) -> Result<Node, PrepareApplicationError> {
+        node::prepare(self.ctx, self.manifest, self.arch, libc)
+            .map_err(PrepareApplicationError::Node)
+    }
+
+    fn host_node(&self, node: &Node, libc: Libc) -> Result<HostNode, PrepareApplicationError> {
+        host::prepare(self.ctx, self.manifest, node, self.arch, libc)
+            .map_err(PrepareApplicationError::Node)
+    }
+}
+
+fn prepare_project(
+    makers: &Makers<'_>,
+    order: &Order,
+    project: &Project,
+    entry: Option<&str>,
+) -> Result<Application, PrepareApplicationError> {
+    let config = project.package.config()?;
+    // Before anything is fetched: what is wrong with the project itself.
+    let found = discover::find(project, &config, entry)?;
+    let listing = files::list(project, &config)?;
+    if let Found::File(start) = &found {
+        listing.must_have(&start.entry)?;
+    }
+    let own = Addons::of_application(project, &listing);
+    let chosen = choose_libc(makers, order, &config, &own, &|node, host| {
+        install::install(makers.ctx, node, host, project, makers.arch)
+    })?;
+    let mut notes = chosen.notes;
+    notes.extend(project.notes(&chosen.node.version));
+    check_version(&config, &chosen.node.version)?;
+    let start = match found {
+        Found::File(start) => start,
+        Found::Tool(tool) => discover::resolve(tool, project, chosen.installed.as_ref())?,
+    };
+    let built = Built {
+        name: project.name(),
+        config,
+        start: with_args(start, order),
+        cwd: project.cwd(),
+        listing,
+        folder: Some(project.root.clone()),
+    };
+    built.finish(makers, chosen.node, chosen.host, chosen.installed, notes)
+}
+
+/// A file alone: without a package.json it has no dependencies, and nothing says what else belongs to it.
+fn prepare_file(
+    makers: &Makers<'_>,
+    order: &Order,
+    file: &std::path::Path,
+) -> Result<Application, PrepareApplicationError> {
+    let (listing, entry) = source::alone(file)?;
+    let config = Package::default();
+    let chosen = choose_libc(makers, order, &config, &Addons::default(), &|_, _| Ok(None))?;
+    let built = Built {
+        name: project::host_name(&entry),
+        config,
+        start: with_args(Start::of_file(entry), order),
+        cwd: FOLDER.to_owned(),
+        listing,
+        folder: file.parent().map(PathBuf::from),
+    };
+    built.finish(makers, chosen.node, chosen.host, None, chosen.notes)
+}
+
+fn prepare_package(
+    makers: &Makers<'_>,
+    order: &Order,
+    package: &str,
+) -> Result<Application, PrepareApplicationError> {
+    // Any Node.js can ask the registry.
+    let node = makers.node(Libc::Musl)?;
+    let host = makers.host_node(&node, Libc::Musl)?;
+    let release = registry::look_up(makers.ctx, &host, package)?;
+    let folder = registry::project_for(&release)?;
+    let project = Project::read(folder.path())?;
+    let config = Package::default();
+    let chosen = choose_libc(makers, order, &config, &Addons::default(), &|node, host| {
+        install::install(makers.ctx, node, host, &project, makers.arch)
+    })?;
+    let start = discover::resolve(release.tool(), &project, chosen.installed.as_ref())?;
+    let built = Built {
+        name: project::host_name(&release.name),
+        config,
+        start: with_args(start, order),
+        cwd: FOLDER.to_owned(),
+        listing: Listing::default(),
+        folder: None,
+    };
+    built.finish(
+        makers,
+        chosen.node,
+        chosen.host,
+        chosen.installed,
+        chosen.notes,
+    )
+}
+
+fn with_args(mut start: Start, order: &Order) -> Start {
+    start.args.extend(order.args.iter().cloned());
+    start
+}
+
+/// A C library, its Node.js, and the dependencies that were installed for it.
+struct Chosen {
+    node: Node,
+    host: HostNode,
+    installed: Option<Installed>,
+    notes: Vec<String>,
+}
+
+type Install<'a> =
+    dyn Fn(&Node, &HostNode) -> Result<Option<Installed>, PrepareApplicationError> + 'a;
+
+/// Installs for the C library that is asked for, or for the one that all native add-ons run with: musl where it can be.
+fn choose_libc(
+    makers: &Makers<'_>,
+    order: &Order,
+    config: &Package,
+    own: &Addons,
+    install: &Install<'_>,
+) -> Result<Chosen, PrepareApplicationError> {
+    let attempt = |libc: Libc| {
+        let node = makers.node(libc)?;
+        let host = makers.host_node(&node, libc)?;
+        let installed = install(&node, &host)?;
+        let mut lacking = own.lacking(makers.arch, &node, &host)?;
+        lacking.extend(installed.iter().flat_map(|made| made.lacking.clone()));
+        let chosen = Chosen {
+            node,
+            host,
+            installed,
+            notes: Vec::new(),
+        };
+        Ok::<_, PrepareApplicationError>((chosen, lacking))
+    };
+    let wanted = order.libc.unwrap_or(config.libc);
+    let first = match wanted {
+        LibcChoice::Auto | LibcChoice::Musl => Libc::Musl,
+        LibcChoice::Glibc => Libc::Glibc,
+    };
+    let (chosen, lacking) = attempt(first)?;
+    if lacking.is_empty() {
+        return Ok(chosen);
+    }
+    if wanted != LibcChoice::Auto {
+        return Err(PrepareApplicationError::Addons {
+            libc: first,
+            lacking,
+        });
+    }
+    let note = error::glibc_note(&lacking);
+    let (mut chosen, lacking) = attempt(Libc::Glibc)?;
+    if !lacking.is_empty() {
+        return Err(PrepareApplicationError::Addons {
+            libc: Libc::Glibc,
+            lacking,
+        });
+    }
+    chosen.notes.push(note);
+    Ok(chosen)
+}
+
+/// Whether the Node.js that goes into the image is one that the application wants.
+fn check_version(config: &Package, shipped: &str) -> Result<(), PrepareApplicationError> {
+    let Some(wanted) = &config.node_version else {
+        return Ok(());
+    };
+    match project::contains(wanted, shipped) {
+        Some(true) => Ok(()),
+        Some(false) => Err(PrepareApplicationError::NodeVersion {
+            wanted: wanted.clone(),
+            shipped: shipped.to_owned(),
+        }),
+        None => Err(PrepareApplicationError::NodeVersionRange {
+            wanted: wanted.clone(),
+        }),
+    }
+}
+
+/// All but the images.
+struct Built {
+    name: String,
+    config: Package,
+    start: Start,
+    cwd: String,
+    listing: Listing,
+    folder: Option<PathBuf>,
+}
+
+impl Built {
+    fn finish(
+        self,
+        makers: &Makers<'_>,
+        node: Node,
+        host: HostNode,
+        installed: Option<Installed>,
+        notes: Vec<String>,
+    ) -> Result<Application, PrepareApplicationError> {
+        let spec = self.spec();
+        let application = image::application(makers.ctx, &host, &self.listing, &spec, &self.start)?;
+        Ok(Application {
+            name: self.name,
+            config: self.config,
+            libc: host.libc,
+            node_version: node.version,
+            start: self.start,
+            spec,
+            dependencies: installed.map(|installed| installed.image),
+            application,
+            folder: self.folder,
+            notes,
+        })
+    }
+
+    fn spec(&self) -> ApplicationSpec {
+        let mut env = self.start.env.clone();
+        // What every host of Node.js applications sets; the application's own word goes over it.
+        env.entry("NODE_ENV".to_owned())
+            .or_insert_with(|| "production".to_owned());
+        env.extend(self.config.env.clone());
+        ApplicationSpec {
+            name: self.name.clone(),
+            argv: self.start.argv(),
+            env,
+            cwd: self.cwd.clone(),
+            uid: DEFAULT_ID,
+            gid: DEFAULT_ID,
+            ports: self.config.ports.iter().map(|port| port.guest).collect(),
+            volumes: Vec::new(),
+            restart: self.config.restart,
+            stop_grace: DEFAULT_STOP_GRACE,
+        }
+    }
+}
