@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use nodeos_build::assemble::{DEFAULT_USERS_SIZE, Kept, Renewal, UsersImage, UsersOrder};
 use nodeos_build::recipe::{Arch, Flavor, Format, Layer, Libc, Recipe, RootKind};
 
-use crate::commands::{build, cache, doctor, start, user};
+use crate::commands::{build, cache, doctor, init, start, user};
 use crate::users_size;
 
 /// Build an operating system that is a Linux kernel and Node.js, and boot it
@@ -47,6 +47,7 @@ pub struct Global {
 pub enum Verb {
     Build(build::Arguments),
     Start(start::Arguments),
+    Init(init::Arguments),
     User(user::Arguments),
     Doctor(doctor::Arguments),
     Cache(cache::Arguments),

@@ -3,5 +3,6 @@
 pub mod build;
 pub mod cache;
 pub mod doctor;
+pub mod init;
 pub mod start;
 pub mod user;

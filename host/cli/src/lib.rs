@@ -48,6 +48,7 @@ fn dispatch(cli: &Cli, streams: &mut Streams) -> Result<(), Failure> {
     match &cli.verb {
         Verb::Build(arguments) => commands::build::run(arguments, &cli.global, streams),
         Verb::Start(arguments) => commands::start::run(arguments, &cli.global, streams),
+        Verb::Init(arguments) => commands::init::run(arguments, streams),
         Verb::Doctor(arguments) => commands::doctor::run(arguments, streams),
         Verb::User(arguments) => commands::user::run(arguments, &cli.global, streams),
         Verb::Cache(arguments) => commands::cache::run(arguments, streams),

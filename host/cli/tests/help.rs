@@ -7,10 +7,11 @@ use clap::CommandFactory;
 use nodeos::arguments::Cli;
 
 /// Every command that has a help, as words after `nodeos`.
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 15] = [
     &[],
     &["build"],
     &["start"],
+    &["init"],
     &["user"],
     &["user", "list"],
     &["user", "add"],

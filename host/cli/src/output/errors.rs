@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Write;
 use std::io;
 
+use nodeos_build::application::PrepareApplicationError;
 use nodeos_build::assemble::BuildError;
 use nodeos_build::cache::CacheError;
 
@@ -152,6 +153,18 @@ impl From<CacheError> for Failure {
 
 impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Failure {
+        let exit = match (error.is_cancelled(), error.is_missing_machinery()) {
+            (true, _) => Exit::Interrupted,
+            (false, true) => Exit::MachineryMissing,
+            (false, false) => Exit::Failed,
+        };
+        let hint = error.hint();
+        Failure::new(error).exit(exit).hint(hint)
+    }
+}
+
+impl From<PrepareApplicationError> for Failure {
+    fn from(error: PrepareApplicationError) -> Failure {
         let exit = match (error.is_cancelled(), error.is_missing_machinery()) {
             (true, _) => Exit::Interrupted,
             (false, true) => Exit::MachineryMissing,
