@@ -7,10 +7,11 @@ use clap::CommandFactory;
 use nodeos::arguments::Cli;
 
 /// Every command that has a help, as words after `nodeos`.
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 23] = [
     &[],
     &["build"],
     &["start"],
+    &["run"],
     &["init"],
     &["user"],
     &["user", "list"],
@@ -19,6 +20,13 @@ const COMMANDS: [&[&str]; 15] = [
     &["user", "passwd"],
     &["user", "lock"],
     &["user", "unlock"],
+    &["ps"],
+    &["logs"],
+    &["stop"],
+    &["exec"],
+    &["cp"],
+    &["stats"],
+    &["rm"],
     &["doctor"],
     &["cache"],
     &["cache", "list"],
