@@ -7,10 +7,11 @@ use clap::CommandFactory;
 use nodeos::arguments::Cli;
 
 /// Every command that has a help, as words after `nodeos`.
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 23] = [
     &[],
     &["build"],
     &["start"],
+    &["run"],
     &["init"],
     &["user"],
     &["user", "list"],
@@ -19,6 +20,13 @@ const COMMANDS: [&[&str]; 15] = [
     &["user", "passwd"],
     &["user", "lock"],
     &["user", "unlock"],
+    &["ps"],
+    &["logs"],
+    &["stop"],
+    &["exec"],
+    &["cp"],
+    &["stats"],
+    &["rm"],
     &["doctor"],
     &["cache"],
     &["cache", "list"],
@@ -113,7 +121,8 @@ fn the_reference_page_is_the_help() {
         "# The command line\n\nThis page is the help of `nodeos`, written by its tests \
          (`NODEOS_BLESS=1 cargo test -p nodeos --test help`).\n\n\
          Exit codes: 0 done; 1 the operation failed; 2 the command line was not understood; \
-         69 something has to be installed first (`nodeos doctor` says what); 130 stopped by Ctrl-C or a signal.\n",
+         69 something has to be installed first (`nodeos doctor` says what); 130 stopped by Ctrl-C or a signal. \
+         `nodeos run` and `nodeos exec` otherwise end with the code of what they ran.\n",
     );
     for words in COMMANDS {
         page.push_str(&format!(
