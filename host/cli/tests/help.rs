@@ -121,7 +121,8 @@ fn the_reference_page_is_the_help() {
         "# The command line\n\nThis page is the help of `nodeos`, written by its tests \
          (`NODEOS_BLESS=1 cargo test -p nodeos --test help`).\n\n\
          Exit codes: 0 done; 1 the operation failed; 2 the command line was not understood; \
-         69 something has to be installed first (`nodeos doctor` says what); 130 stopped by Ctrl-C or a signal.\n",
+         69 something has to be installed first (`nodeos doctor` says what); 130 stopped by Ctrl-C or a signal. \
+         `nodeos run` and `nodeos exec` otherwise end with the code of what they ran.\n",
     );
     for words in COMMANDS {
         page.push_str(&format!(
