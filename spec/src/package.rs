@@ -34,7 +34,7 @@ pub const FILE: &str = "package.json";
 pub const SECTION: &str = "nodeos";
 
 /// Every key of the section, in the order in which people should read about them.
-pub const KEYS: [&str; 15] = [
+pub const KEYS: [&str; 13] = [
     "entry",
     "args",
     "nodeArgs",
@@ -48,8 +48,6 @@ pub const KEYS: [&str; 15] = [
     "restart",
     "include",
     "exclude",
-    "compileCache",
-    "optimize",
 ];
 
 /// Below this Linux alone does not start (measured: 36 MiB boots, 32 MiB does not).
@@ -83,10 +81,6 @@ pub struct Package {
     pub include: Vec<String>,
     /// Files to leave out, in the same language.
     pub exclude: Vec<String>,
-    /// Whether V8's compiled code is kept in the image.
-    pub compile_cache: bool,
-    /// Whether the application is bundled.
-    pub optimize: bool,
 }
 
 /// Which C library Node.js is to have.
@@ -116,8 +110,6 @@ impl Default for Package {
             restart: Restart::Never,
             include: Vec::new(),
             exclude: Vec::new(),
-            compile_cache: true,
-            optimize: false,
         }
     }
 }
@@ -185,10 +177,6 @@ impl Package {
             },
             include: section.texts("include")?,
             exclude: section.texts("exclude")?,
-            compile_cache: section
-                .flag("compileCache")?
-                .unwrap_or(absent.compile_cache),
-            optimize: section.flag("optimize")?.unwrap_or(absent.optimize),
         })
     }
 }

@@ -15,14 +15,23 @@ pub fn free_port() -> anyhow::Result<u16> {
 
 /// What an HTTP server on the host's loopback answers, whole.
 pub fn fetch(port: u16) -> anyhow::Result<String> {
-    Ok(String::from_utf8(fetch_bytes(port)?)?)
+    ask(port, "/")
+}
+
+/// As [`fetch`], for another path.
+pub fn ask(port: u16, path: &str) -> anyhow::Result<String> {
+    Ok(String::from_utf8(bytes(port, path)?)?)
 }
 
 /// As [`fetch`], where the answer is no text.
 pub fn fetch_bytes(port: u16) -> anyhow::Result<Vec<u8>> {
+    bytes(port, "/")
+}
+
+fn bytes(port: u16, path: &str) -> anyhow::Result<Vec<u8>> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(ANSWER))?;
-    stream.write_all(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
     let mut answer = Vec::new();
     stream
         .read_to_end(&mut answer)

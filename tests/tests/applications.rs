@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpStream};
 
 use nodeos_tests::boot::{ANSWER, Scratch};
-use nodeos_tests::http::{fetch, fetch_bytes};
+use nodeos_tests::http::{ask, fetch, fetch_bytes, free_port};
 use nodeos_tests::nodeos_run::{Running, folder, output};
 use tungstenite::{Message, WebSocket};
 
@@ -108,6 +108,21 @@ fn an_add_on_with_libraries_of_its_own_makes_pictures() {
         .expect("it is a picture");
     // The header's width and height (PNG specification, 11.2.2).
     assert_eq!(answer[begin + 16..begin + 24], [0, 0, 0, 32, 0, 0, 0, 24]);
+}
+
+#[test]
+fn a_debugger_attaches_as_to_a_process_of_this_host() {
+    let scratch = Scratch::new("application-inspected").unwrap();
+    let port = free_port().unwrap();
+    let inspect = format!("--inspect={port}");
+    let running = Running::ready(&scratch, &folder("workers"), &[&inspect]).unwrap();
+    let answer = ask(port, "/json/version").unwrap();
+    assert!(answer.contains("\"Browser\": \"node.js/v24."), "{answer}");
+    assert!(
+        fetch(running.port)
+            .unwrap()
+            .ends_with("\r\n\r\n55 6765 832040")
+    );
 }
 
 #[test]

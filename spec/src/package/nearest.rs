@@ -49,7 +49,7 @@ mod tests {
         check("nodeargs", Some("nodeArgs"));
         check("memroy", Some("memory"));
         check("cpu", Some("cpus"));
-        check("compile_cache", Some("compileCache"));
+        check("node_version", Some("nodeVersion"));
         check("database", None);
         check("", None);
     }

@@ -52,14 +52,6 @@ impl<'a> Section<'a> {
         self.checked(key, text)
     }
 
-    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, ParsePackageError> {
-        self.checked(key, |value| {
-            value
-                .as_bool()
-                .ok_or_else(|| format!("is {} instead of true or false", kind(value)))
-        })
-    }
-
     pub(super) fn choice<T: DeserializeOwned + Default>(
         &self,
         key: &str,

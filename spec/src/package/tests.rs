@@ -33,8 +33,6 @@ fn everything_can_be_said() {
         "restart": "on-failure",
         "include": ["dist"],
         "exclude": ["test"],
-        "compileCache": false,
-        "optimize": true,
     }));
     assert_eq!(package.entry.as_deref(), Some("dist/server.js"));
     assert_eq!(package.args, ["--verbose"]);
@@ -67,7 +65,6 @@ fn everything_can_be_said() {
         (package.include, package.exclude),
         (vec!["dist".to_owned()], vec!["test".to_owned()])
     );
-    assert_eq!((package.compile_cache, package.optimize), (false, true));
 }
 
 #[test]
@@ -79,7 +76,6 @@ fn nothing_need_be_said() {
         (package.libc, package.restart),
         (LibcChoice::Auto, Restart::Never)
     );
-    assert!(package.compile_cache && !package.optimize);
 }
 
 #[test]
@@ -174,10 +170,6 @@ fn a_wrong_value_is_named_with_its_key() {
     check(
         json!({"restart": "sometimes"}),
         ".restart\" is \"sometimes\": expected always, on-failure or never",
-    );
-    check(
-        json!({"optimize": "yes"}),
-        ".optimize\" is a text instead of true or false",
     );
 }
 

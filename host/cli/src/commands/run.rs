@@ -11,7 +11,7 @@ use nodeos_build::context::Context;
 use nodeos_build::progress::{Progress, Silent};
 use nodeos_build::recipe::{Arch, Flavor, Format, Layer, Recipe, RootKind};
 use nodeos_spec::application::ApplicationSpec;
-use nodeos_vm::machine::{Machine, MappedImage, Network};
+use nodeos_vm::machine::{Machine, MappedImage, Network, PortForward};
 
 use crate::arguments::Global;
 use crate::exit::Exit;
@@ -39,6 +39,9 @@ const INITRAMFS_MEMORY_MIB: u32 = 384;
 
 /// What a machine has that nobody chose.
 const DEFAULT_CPUS: u32 = 1;
+
+/// Where Node.js lets debuggers in, in the machine (node(1), `--inspect`).
+const INSPECTOR: u16 = 9229;
 
 /// Builds what is missing, and starts the machine.
 pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Result<Exit, Failure> {
@@ -71,6 +74,7 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
         .for_each(|note| tell(note, streams));
     let order = order(arguments, global, &host, root, built, authorities, streams)?;
     let ports = order.machine.ports.clone();
+    let first = order.spec.ports.first().copied();
     if arguments.dry_run {
         let mut line = quote::command_line(start::planned(&machines, order).argv());
         line.push("\n");
@@ -86,7 +90,8 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
         let line = quote::command_line(&starting.argv);
         streams.err.line(&format!("+ {}", line.to_string_lossy()));
     }
-    let port = ports.first().map(|port| (*port).into());
+    let is_first = |port: &&PortForward| Some(port.guest) == first;
+    let port = ports.iter().find(is_first).map(|port| (*port).into());
     match (mode, arguments.quiet) {
         (Mode::Detached, _) => foreground::detach(starting, port, &machines, streams),
         (_, true) => foreground::attend(starting, port, Manner::Quiet, streams),
@@ -185,6 +190,12 @@ fn order(
         machine.trust(whole(&bundle));
     }
     let mut spec = orders(arguments, &application, &machine)?;
+    if let Some(port) = arguments.inspect {
+        // Last: what the application itself listens on says whether it is ready.
+        machine.ports.push(PortForward::local(port, INSPECTOR));
+        spec.argv
+            .insert(1, format!("--inspect=0.0.0.0:{INSPECTOR}"));
+    }
     let (volumes, beside) = match arguments.volumes.is_empty() {
         true => (&config.volumes, application.folder.as_deref()),
         false => (&arguments.volumes, None),

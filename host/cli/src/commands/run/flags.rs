@@ -100,6 +100,19 @@ pub struct Arguments {
     /// on-failure is: unless it ended with exit code 0.
     #[arg(long, value_name = "WHEN", value_parser = one_of(RESTARTS, restart_name), help_heading = "The application")]
     pub restart: Option<Restart>,
+    /// Let debuggers in, by this port of this host
+    ///
+    /// From this host only. Editors and browsers attach as to a process that runs here, for instance by chrome://inspect. Without a
+    /// number it is the port that Node.js itself has.
+    #[arg(
+        long,
+        value_name = "PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "9229",
+        help_heading = "The application"
+    )]
+    pub inspect: Option<u16>,
     /// The C library that its Node.js uses
     ///
     /// auto is musl, unless a native add-on has only a build for glibc.
