@@ -13,6 +13,10 @@ use thiserror::Error;
 /// Where the file lies in an image.
 pub const PATH: &str = "/etc/nodeos/boot.json";
 
+/// The variable that names the C library of the machine's Node.js, `musl` or `glibc`. Packages with a build of their add-on for
+/// each choose by it (node-gyp-build): a musl that is not Alpine's they do not know by themselves.
+pub const LIBC: &str = "LIBC";
+
 /// How long a stopping machine waits between TERM and KILL when boot.json does not say: the original's five seconds.
 pub const DEFAULT_STOP_GRACE: Duration = Duration::from_secs(5);
 

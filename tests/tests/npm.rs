@@ -19,13 +19,15 @@ const NPM: Duration = Duration::from_secs(120);
 
 /// What the project installs. Versions never change in a registry, so these are what was tried: a server; a compiler and a bundler
 /// whose programs come in packages for each platform, the latter put into place by its postinstall script; a package whose
-/// postinstall script leaves something behind; and an add-on with a build for musl.
-const PACKAGES: [&str; 5] = [
+/// postinstall script leaves something behind; an add-on with a build for musl in a package of its own, and one with builds for
+/// several C libraries in the same package.
+const PACKAGES: [&str; 6] = [
     "express@5.1.0",
     "typescript@7.0.2",
     "esbuild@0.28.2",
     "core-js-bundle@3.50.0",
     "@node-rs/crc32@1.10.8",
+    "classic-level@3.0.0",
 ];
 
 const MANIFEST: &str = r#"{
@@ -81,6 +83,9 @@ fn a_project_installs_its_packages_builds_with_them_and_serves() {
 
     let add_on = "node -p \"require('@node-rs/crc32').crc32('hello').toString(16)\"";
     assert_eq!(run(&mut person, add_on, NPM), "3610a686");
+    let store = "node -e \"const s = new (require('classic-level').ClassicLevel)('/tmp/store'); \
+                 s.put('a', 'kept').then(() => s.get('a')).then(console.log)\"";
+    assert_eq!(run(&mut person, store, NPM), "kept");
     let libraries = "ls node_modules/@node-rs";
     assert_eq!(
         person.run(libraries).unwrap(),

@@ -147,6 +147,7 @@ fn surroundings(person: &mut Person) {
         "PATH=/bin:/sbin:/usr/bin",
         "TERM=dumb",
         "LANG=C.UTF-8",
+        "LIBC=musl",
     ] {
         assert!(
             environment.lines().any(|line| line == variable),

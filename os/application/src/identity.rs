@@ -1,6 +1,7 @@
 //! Who the application is to those who ask the system: files in /etc, its host's name, its environment.
 
 use nodeos_spec::application::ApplicationSpec;
+use nodeos_spec::boot::LIBC;
 use nodeos_spec::cmdline;
 
 /// What its user is called.
@@ -68,6 +69,7 @@ pub(crate) fn environment(
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .to_vec();
+    variables.extend(std::env::var(LIBC).map(|libc| (LIBC.to_owned(), libc)));
     if authorities == Authorities::Added {
         variables.push((cmdline::AUTHORITIES.to_owned(), AUTHORITIES.to_owned()));
     }

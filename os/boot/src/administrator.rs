@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use nodeos_sandbox::log::Log;
+use nodeos_spec::boot::LIBC;
 use nodeos_spec::cmdline;
 use nodeos_sys::fork::fork;
 use nodeos_sys::{namespaces, signals};
@@ -106,7 +107,7 @@ fn shell(log: &mut Log) -> i32 {
 
 /// What root's programs begin with.
 fn environment(command: &mut Command) {
-    let inherited = ["TERM", cmdline::AUTHORITIES];
+    let inherited = ["TERM", LIBC, cmdline::AUTHORITIES];
     let kept: Vec<(&str, OsString)> = inherited
         .into_iter()
         .filter_map(|name| std::env::var_os(name).map(|value| (name, value)))

@@ -9,6 +9,7 @@ use nodeos_sandbox::credentials::Credentials;
 use nodeos_sandbox::filter::{Filter, FilterError};
 use nodeos_sandbox::log::sentence;
 use nodeos_sandbox::process::{Program, Running, Streams};
+use nodeos_spec::boot::LIBC;
 use nodeos_spec::broker::{SessionInfo, SessionState};
 use nodeos_spec::cmdline;
 use nodeos_spec::session::{Limits, SessionSpec};
@@ -226,6 +227,7 @@ pub(crate) fn environment(user: &User, common: &Common, shell: &str) -> Vec<(Str
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .to_vec();
+    variables.extend(std::env::var(LIBC).map(|libc| (LIBC.to_owned(), libc)));
     if common.authorities == Authorities::Added {
         let path = format!("/run/system/{}", paths::AUTHORITIES_NAME);
         variables.push((cmdline::AUTHORITIES.to_owned(), path));

@@ -17,7 +17,7 @@ use crate::layer::{Parts, Stack, sources_json};
 use crate::recipe::RootKind;
 
 /// Raised when the writers change what they write.
-const BUILD_VERSION: &str = "2";
+const BUILD_VERSION: &str = "3";
 /// Every time in an image, seconds since 1970: the day of NodeOS's first release as an npm package, 2014-03-01.
 pub(super) const MTIME: u32 = 1_393_632_000;
 /// The size of a huge page on x86-64: what a mapped image and the big files in it are aligned to, so that one entry

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nodeos_image::tree::{Entry, Tree};
-use nodeos_spec::boot::{BootSpec, DEFAULT_STOP_GRACE, PATH as BOOT_JSON};
+use nodeos_spec::boot::{BootSpec, DEFAULT_STOP_GRACE, LIBC, PATH as BOOT_JSON};
 
 use super::{DeviceItem, LayerError, LayerFile, NodeItem, NpmItem, ProgramItem, Stack, users};
 use crate::fetch::UsedInput;
 use crate::node::Node;
 use crate::programs::{self, Program};
-use crate::recipe::{Layer, Recipe, RootKind};
+use crate::recipe::{Layer, Libc, Recipe, RootKind};
 
 /// What the image was made from, in the image.
 const SOURCES_JSON: &str = "/etc/nodeos/sources.json";
@@ -76,7 +76,7 @@ impl Stack {
                 "/etc/os-release",
                 os_release(parts.recipe, &parts.node.version),
             ),
-            (BOOT_JSON, self.boot_spec().to_json()),
+            (BOOT_JSON, self.boot_spec(parts.recipe.libc).to_json()),
             (SOURCES_JSON, sources_json(parts.used)),
         ];
         for (path, text) in texts {
@@ -85,16 +85,18 @@ impl Stack {
         Ok(making.tree)
     }
 
-    fn boot_spec(&self) -> BootSpec {
+    fn boot_spec(&self, libc: Libc) -> BootSpec {
         let version = env!("CARGO_PKG_VERSION");
         let (_, top) = self.files.last().expect("a stack has its own layer");
+        let mut env = top.env.clone();
+        env.insert(LIBC.to_owned(), libc.as_str().to_owned());
         BootSpec {
             banner: top
                 .banner
                 .replace("{version}", version)
                 .replace("{layer}", self.layer.as_str()),
             program: top.program.clone(),
-            env: top.env.clone(),
+            env,
             stop_grace: DEFAULT_STOP_GRACE,
         }
     }
