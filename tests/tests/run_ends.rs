@@ -69,6 +69,19 @@ fn who_does_not_stop_is_killed_when_its_time_is_over() {
 }
 
 #[test]
+fn who_is_interrupted_between_two_of_its_runs_has_no_other_one() {
+    let scratch = Scratch::new("run-between").unwrap();
+    let script = script(&scratch, "fails.js", "process.exit(9)").unwrap();
+    let words = ["--restart", "always", script.to_str().unwrap()];
+    let mut running = Running::begin(&scratch, words).unwrap();
+    let again = "ended with exit code 9, and is started again in 2000 ms";
+    running.wait_for(again, READY).unwrap();
+    running.signal(Signal::INT).unwrap();
+    assert_eq!(running.ended(STOP).unwrap().0, 9);
+    nobody_is_left(&scratch).unwrap();
+}
+
+#[test]
 fn a_machine_lives_without_the_command_that_started_it() {
     let scratch = Scratch::new("run-orphan").unwrap();
     let script = script(&scratch, "stubborn.js", STUBBORN).unwrap();

@@ -1,10 +1,10 @@
-//! What `nodeos run` refuses, each with its words, and without a machine.
+//! What `nodeos run` refuses, each with its words.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 
 use nodeos_tests::boot::Scratch;
-use nodeos_tests::nodeos_run::{nobody_is_left, said};
+use nodeos_tests::nodeos_run::{nobody_is_left, said, script};
 
 #[test]
 fn what_cannot_run_is_refused_in_words() {
@@ -47,7 +47,7 @@ fn what_cannot_run_is_refused_in_words() {
     check(&["./nowhere"], "error: there is no ./nowhere\n");
 
     let script = scratch.dir.join("server.js");
-    fs::write(script, "").unwrap();
+    fs::write(&script, "").unwrap();
     let script = script.to_str().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let taken = listener.local_addr().unwrap().port();
@@ -67,6 +67,30 @@ fn what_cannot_run_is_refused_in_words() {
     check(
         &["--ca-bundle", script, script],
         "server.js has no certificate in it\nhint: ",
+    );
+    nobody_is_left(&scratch).unwrap();
+}
+
+#[test]
+fn a_volume_has_one_machine_at_a_time() {
+    let scratch = Scratch::new("run-volume").unwrap();
+    let script = script(&scratch, "stays.js", "setInterval(() => {}, 1000)").unwrap();
+    let script = script.to_str().unwrap();
+    let volume = ["--volume", "shared:/data"];
+    let words = ["run", "--detach", "--name", "first"].into_iter();
+    let started = said(&scratch, words.chain(volume).chain([script])).unwrap();
+    assert_eq!(started.0, 0, "{started:?}");
+    let (code, stdout, stderr) =
+        said(&scratch, ["run"].into_iter().chain(volume).chain([script])).unwrap();
+    assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+    assert!(
+        stderr.starts_with("error: the volume ")
+            && stderr.contains("is in use by another machine\n"),
+        "{stderr}"
+    );
+    assert_eq!(
+        said(&scratch, ["stop", "--time", "0", "first"]).unwrap().0,
+        0
     );
     nobody_is_left(&scratch).unwrap();
 }
