@@ -1,7 +1,8 @@
 //! `nodeos run` as people type it, and the application in its machine.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -9,7 +10,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use nodeos_vm::process::has_ended_within;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::boot::Scratch;
 use crate::http::free_port;
@@ -38,6 +41,114 @@ pub fn nodeos(scratch: &Scratch) -> Command {
     command
 }
 
+/// A file for `nodeos run`, with this in it.
+pub fn script(scratch: &Scratch, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+    let path = scratch.dir.join(name);
+    fs::write(&path, text)?;
+    Ok(path)
+}
+
+/// A command that gets this input and then its end, and is to end by itself.
+pub fn output_of_input(mut command: Command, input: &[u8]) -> anyhow::Result<Output> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut stdin = child.stdin.take().context("it is piped")?;
+    let input = input.to_owned();
+    // Who takes no input ends nevertheless.
+    thread::spawn(move || {
+        let _ = stdin.write_all(&input);
+    });
+    let stdout = read_all(child.stdout.take().context("it is piped")?);
+    let stderr = read_all(child.stderr.take().context("it is piped")?);
+    if !has_ended_within(&child, READY) {
+        kill_process(Pid::from_child(&child), Signal::TERM)?;
+        bail!("{command:?} did not end");
+    }
+    Ok(Output {
+        status: child.wait()?,
+        stdout: stdout.join().expect("reading does not panic"),
+        stderr: stderr.join().expect("reading does not panic"),
+    })
+}
+
+/// What `nodeos` says to these arguments: its exit code, and what it wrote to standard output and to standard error.
+pub fn said(
+    scratch: &Scratch,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> anyhow::Result<(i32, String, String)> {
+    let mut command = nodeos(scratch);
+    command.args(arguments);
+    let output = output_of_input(command, &[])?;
+    let code = output.status.code();
+    Ok((
+        code.context("it was ended by a signal")?,
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    ))
+}
+
+/// Waits until no process is left of these machines. Each of them has the folder of its machine among its arguments.
+pub fn nobody_is_left(scratch: &Scratch) -> anyhow::Result<()> {
+    let folder = scratch.dir.join("state");
+    let end = Instant::now() + STOP;
+    loop {
+        let left = processes_that_name(&folder)?;
+        let Some(process) = left.first() else {
+            return Ok(());
+        };
+        let time = end.saturating_duration_since(Instant::now());
+        ensure!(
+            !time.is_zero() && has_gone_within(*process, time),
+            "processes of machines are left: {left:?}"
+        );
+    }
+}
+
+fn processes_that_name(folder: &Path) -> anyhow::Result<Vec<Pid>> {
+    let folder = folder.as_os_str().as_encoded_bytes();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        // Processes come and go.
+        let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if words.windows(folder.len()).any(|part| part == folder) {
+            found.extend(Pid::from_raw(pid));
+        }
+    }
+    Ok(found)
+}
+
+fn has_gone_within(process: Pid, time: Duration) -> bool {
+    // One that cannot be opened is gone already.
+    let Ok(pidfd) = pidfd_open(process, PidfdFlags::empty()) else {
+        return true;
+    };
+    let time = Timespec::try_from(time).ok();
+    matches!(
+        poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], time.as_ref()),
+        Ok(1..)
+    )
+}
+
+fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What came before an error is looked at.
+        let _ = from.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
 /// A command that is to end by itself.
 pub fn output(
     scratch: &Scratch,
@@ -53,6 +164,7 @@ pub fn output(
 /// A running application, in the foreground. It goes with this.
 #[derive(Debug)]
 pub struct Running {
+    /// Of this host, where [`Running::start`] has chosen one.
     pub port: u16,
     child: Child,
     /// Lines of standard error, as they come.
@@ -71,18 +183,30 @@ impl Running {
 
     pub fn start(scratch: &Scratch, application: &Path, more: &[&str]) -> anyhow::Result<Running> {
         let port = free_port()?;
+        let forward = format!("{port}:{GUEST_PORT}");
+        let mut arguments: Vec<&OsStr> = vec!["--port".as_ref(), forward.as_ref()];
+        arguments.extend(more.iter().map(|word| OsStr::new(*word)));
+        arguments.push(application.as_os_str());
+        let mut running = Running::begin(scratch, arguments)?;
+        running.port = port;
+        Ok(running)
+    }
+
+    /// `nodeos run` with these arguments.
+    pub fn begin(
+        scratch: &Scratch,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> anyhow::Result<Running> {
         let mut command = nodeos(scratch);
         command
-            .args(["run", "--port", &format!("{port}:{GUEST_PORT}")])
-            .args(more)
-            .arg(application);
-        command
+            .arg("run")
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let stderr = child.stderr.take().context("it is piped")?;
-        let mut stdout = child.stdout.take().context("it is piped")?;
+        let stdout = read_all(child.stdout.take().context("it is piped")?);
         let (tell, said) = channel();
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -90,14 +214,8 @@ impl Running {
                 let _ = tell.send(line);
             }
         });
-        let stdout = thread::spawn(move || {
-            let mut bytes = Vec::new();
-            // What came before an error is looked at.
-            let _ = stdout.read_to_end(&mut bytes);
-            bytes
-        });
         Ok(Running {
-            port,
+            port: 0,
             child,
             said,
             heard: Vec::new(),
@@ -134,6 +252,13 @@ impl Running {
     pub fn stop(self) -> anyhow::Result<(i32, String)> {
         self.signal(Signal::TERM)?;
         self.ended(STOP)
+    }
+
+    /// Kills `nodeos run`, which cannot do anything about it.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Waits for its end.

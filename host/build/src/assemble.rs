@@ -76,6 +76,8 @@ pub struct Bare {
     pub system: PathBuf,
     /// The image's size in bytes.
     pub system_bytes: u64,
+    /// As in [`Output`].
+    pub unpacked_bytes: u64,
 }
 
 /// As [`build`], without a users partition and without an output folder.
@@ -89,6 +91,7 @@ pub fn build_bare(ctx: &Context, recipe: &Recipe) -> Result<Bare, BuildError> {
         kernel: made.kernel.vmlinux,
         system: image.path,
         system_bytes: image.bytes,
+        unpacked_bytes: image.unpacked_bytes,
     })
 }
 

@@ -23,6 +23,7 @@ use crate::machines::record::Mode;
 use crate::machines::start::{self, Console, StartMachineError, Wish};
 use crate::machines::state::Machines;
 use crate::machines::volumes::{self, ProvideVolumeError};
+use crate::memory::Memory;
 use crate::output::errors::Failure;
 use crate::output::patience::{PATIENCE, Patient};
 use crate::output::quote;
@@ -168,12 +169,17 @@ fn order(
         system,
     } = built;
     let config = &application.config;
+    let memory_mib = flags::memory_mib(arguments, config, root);
+    if root == RootKind::Initramfs {
+        let memory = Memory { mib: memory_mib };
+        plan::initramfs_memory(memory, system.system_bytes, system.unpacked_bytes)?;
+    }
     let mut machine = Machine::new(
         system.kernel,
         plan::machine_root(root, &system.system, system.system_bytes),
     );
     machine.accel = host.accel;
-    machine.memory_mib = flags::memory_mib(arguments, config, root);
+    machine.memory_mib = memory_mib;
     machine.cpus = arguments.cpus.or(config.cpus).unwrap_or(DEFAULT_CPUS);
     let layers = application
         .dependencies

@@ -28,8 +28,7 @@ pub const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 /// How long a monitor may take to end after its machine: it removes some files.
 const TIDY_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long an application that is started in the background is waited for until it listens. One that takes longer is not
-/// ended: it may be busy with something.
+/// How long an application is waited for until it listens. One that takes longer is not ended: it may be busy with something.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// How much of its log is shown of an application that ended at once.
@@ -65,10 +64,24 @@ pub fn attend(
     };
     let mut conversation = Conversation::begin(connection, lent, &SIGNALS).map_err(Failure::new)?;
     let mut attended = Attended::default();
+    let mut awaited = port.filter(|_| manner != Manner::Quiet);
+    let end = Instant::now() + READY_WITHIN;
     let over = loop {
-        match conversation.hear() {
+        let happening = match awaited {
+            None => conversation.hear(),
+            Some(port) => match conversation.hear_until(end) {
+                Some(happening) => happening,
+                None => {
+                    awaited = None;
+                    streams.err.line(&nobody_listens(port.guest));
+                    continue;
+                }
+            },
+        };
+        match happening {
             Happening::Message(MonitorMessage::Started) => attended.has_started = true,
             Happening::Message(MonitorMessage::Ready { after_ms }) => {
+                awaited = None;
                 if let Some(port) = port.filter(|_| manner != Manner::Quiet) {
                     let time = size::duration(Duration::from_millis(after_ms));
                     let (address, port) = (port.reachable_at(), port.host);
@@ -174,10 +187,7 @@ pub fn detach(
             }
             None => {
                 let port = port.map_or(0, |port| port.guest);
-                let seconds = READY_WITHIN.as_secs();
-                streams.err.line(&format!(
-                    "note: nothing listens on port {port} of the machine after {seconds} s; it goes on"
-                ));
+                streams.err.line(&nobody_listens(port));
                 break None;
             }
         }
@@ -195,6 +205,11 @@ pub fn detach(
         ending::describe(End::Code(ended.code()))
     ));
     Ok(Exit::Failed)
+}
+
+fn nobody_listens(port: u16) -> String {
+    let seconds = READY_WITHIN.as_secs();
+    format!("note: nothing listens on port {port} of the machine after {seconds} s; it goes on")
 }
 
 /// The last lines of its log, on standard error.

@@ -112,6 +112,8 @@ pub fn run(folder: Folder, argv: &[OsString]) -> Result<(), MonitorError> {
     // An error means that we lead a session already.
     let _ = rustix::process::setsid();
     let mut monitor = Monitor::new(folder)?;
+    // Who started us waits already, and is to hear also that nothing could be started.
+    monitor.accept_client();
     monitor.begin(argv);
     while monitor.ending.is_none() || monitor.qemu.is_some() {
         monitor.step()?;

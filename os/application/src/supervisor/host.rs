@@ -118,7 +118,7 @@ impl Supervisor {
 
     fn perform(&mut self, message: HostMessage, log: &mut Log) {
         match message {
-            HostMessage::Signal { command, signal } => self.signal(command, signal),
+            HostMessage::Signal { command, signal } => self.signal(command, signal, log),
             HostMessage::Stop { grace_ms } => {
                 self.stop(grace_ms.map(Duration::from_millis), log);
             }
@@ -159,7 +159,7 @@ impl Supervisor {
     }
 
     /// One that has ended needs none any more.
-    fn signal(&mut self, command: u32, number: i32) {
+    fn signal(&mut self, command: u32, number: i32, log: &mut Log) {
         let Some(signal) = Signal::from_named_raw(number) else {
             let text = format!("there is no signal {number}");
             self.say(&MachineMessage::Note { text });
@@ -170,6 +170,10 @@ impl Supervisor {
             _ => self.commands.get(&command).and_then(Command::process),
         };
         let Some(process) = process else {
+            // Who interrupts an application between two of its runs wants no other one.
+            if command == APPLICATION && signal == Signal::INT {
+                self.stop(None, log);
+            }
             return;
         };
         // It leads its job, whose number is its own until it is reaped, which it is not.

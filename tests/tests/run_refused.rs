@@ -1,0 +1,96 @@
+//! What `nodeos run` refuses, each with its words.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+
+use nodeos_tests::boot::Scratch;
+use nodeos_tests::nodeos_run::{nobody_is_left, said, script};
+
+#[test]
+fn what_cannot_run_is_refused_in_words() {
+    let scratch = Scratch::new("run-refused").unwrap();
+    let check = |words: &[&str], expected: &str| {
+        let (code, stdout, stderr) = said(&scratch, ["run"].iter().chain(words)).unwrap();
+        assert_eq!((code, stdout.as_str()), (1, ""), "{words:?}: {stderr}");
+        assert!(stderr.contains(expected), "{words:?}: {stderr}");
+    };
+    let project = |name: &str, package: Option<&str>| {
+        let folder = scratch.dir.join(name);
+        fs::create_dir(&folder).unwrap();
+        if let Some(package) = package {
+            fs::write(folder.join("package.json"), package).unwrap();
+        }
+        folder.to_str().unwrap().to_owned()
+    };
+    let empty = project("empty", None);
+    check(
+        &[&empty],
+        &format!("error: {empty} has no package.json\nhint: "),
+    );
+    let unknown = r#"{"nodeos": {"memroy": "64M"}}"#;
+    check(
+        &[&project("unknown", Some(unknown))],
+        "\"nodeos\" has an unknown key \"memroy\": did you mean \"memory\"?\nhint: it knows entry, ",
+    );
+    let broken = project("broken", Some("{\"name\": "));
+    check(&[&broken], "/package.json is not JSON\ncaused by: ");
+    let without = project("without", Some("{}"));
+    check(
+        &[&without],
+        "says what to run\nhint: name the file in package.json: ",
+    );
+    let wrong = scratch.dir.join("wrong.js");
+    fs::write(&wrong, "function ( {\n").unwrap();
+    let wrong = wrong.to_str().unwrap();
+    check(&[wrong], "has a syntax error\n");
+    check(&[wrong], "wrong.js:1\n    function ( {\n");
+    check(&["./nowhere"], "error: there is no ./nowhere\n");
+
+    let script = scratch.dir.join("server.js");
+    fs::write(&script, "").unwrap();
+    let script = script.to_str().unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let taken = listener.local_addr().unwrap().port();
+    check(
+        &["--port", &format!("{taken}:3000"), script],
+        &format!("error: port {taken} of this host is taken\nhint: give --port another number"),
+    );
+    check(
+        &["--env-file", "./nowhere", script],
+        "error: cannot read ./nowhere\ncaused by: ",
+    );
+    let volume = "./nowhere:/data";
+    check(
+        &["--volume", volume, script],
+        "as a volume\ncaused by: No such file or directory (os error 2)\nhint: make it: ",
+    );
+    check(
+        &["--ca-bundle", script, script],
+        "server.js has no certificate in it\nhint: ",
+    );
+    nobody_is_left(&scratch).unwrap();
+}
+
+#[test]
+fn a_volume_has_one_machine_at_a_time() {
+    let scratch = Scratch::new("run-volume").unwrap();
+    let script = script(&scratch, "stays.js", "setInterval(() => {}, 1000)").unwrap();
+    let script = script.to_str().unwrap();
+    let volume = ["--volume", "shared:/data"];
+    let words = ["run", "--detach", "--name", "first"].into_iter();
+    let started = said(&scratch, words.chain(volume).chain([script])).unwrap();
+    assert_eq!(started.0, 0, "{started:?}");
+    let (code, stdout, stderr) =
+        said(&scratch, ["run"].into_iter().chain(volume).chain([script])).unwrap();
+    assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+    assert!(
+        stderr.starts_with("error: the volume ")
+            && stderr.contains("is in use by another machine\n"),
+        "{stderr}"
+    );
+    assert_eq!(
+        said(&scratch, ["stop", "--time", "0", "first"]).unwrap().0,
+        0
+    );
+    nobody_is_left(&scratch).unwrap();
+}
