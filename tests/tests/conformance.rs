@@ -22,8 +22,6 @@ const GIVEN: std::ops::RangeInclusive<char> = 'a'..='s';
 const PLAIN: &str = "/home/nodeos/plain";
 /// Where the programs are, likewise.
 const BIN: &str = "/home/nodeos/bin";
-/// What fails everywhere: pjdfstest looks for a program with `which`, and this system has none.
-const FAILS_EVERYWHERE: [&str; 2] = ["open::etxtbsy", "truncate::etxtbsy"];
 
 /// What was answered, by question.
 type Answers = BTreeMap<String, String>;
@@ -162,6 +160,6 @@ fn pjdfstest_finds_in_a_home_what_it_finds_on_ext4_but_for_what_is_documented() 
         let found = results.iter().filter(|(_, result)| *result == word);
         found.map(|(name, _)| name.as_str()).collect()
     };
-    assert_eq!(of("FAILED"), FAILS_EVERYWHERE, "{home}");
+    assert!(of("FAILED").is_empty(), "{home}");
     assert!(of("ok").len() > 200, "{home}");
 }
