@@ -81,6 +81,8 @@ fn a_session_has_its_devices_its_environment_and_the_commands_of_a_person() {
     let console = person.boot.console.transcript();
     // The issue of the image is an empty line before the greeting.
     assert!(console.contains("\n\r\nWelcome to NodeOS!"), "{console}");
+    // Nor does anything fail: what is the image's own in a home without an `init` is not run.
+    assert!(!console.contains("error"), "{console}");
     person.log_in("nodeos", "nodeos").unwrap();
     surroundings(&mut person);
     for (line, expected) in LANGUAGE {

@@ -137,14 +137,26 @@ fn the_editor_completes_names_and_remembers_lines() {
     boot.console.expect("username: ", BOOT).unwrap();
     let mut person = Person { boot };
     log_in_to_the_editor(&mut person);
-    type_line(&mut person, "cat /etc/os-rel\t\r", "\r\nNAME=NodeOS\r\r\n");
-    type_line(&mut person, "echo it is $((6*7))\r", "\r\nit is 42\r\r\n");
-    type_line(&mut person, &format!("{UP}\r"), "\r\nit is 42\r\r\n");
+    type_line(
+        &mut person,
+        "cat /etc/os-rel\t\r",
+        "\x1b[?2004lNAME=NodeOS\r\n",
+    );
+    type_line(
+        &mut person,
+        "echo it is $((6*7))\r",
+        "\x1b[?2004lit is 42\r\n",
+    );
+    type_line(&mut person, &format!("{UP}\r"), "\x1b[?2004lit is 42\r\n");
     person.boot.console.send("exit\r").unwrap();
     person.boot.console.expect("username: ", ANSWER).unwrap();
     // The lines of the last time: the one before this is `exit`.
     log_in_to_the_editor(&mut person);
-    type_line(&mut person, &format!("{UP}{UP}\r"), "\r\nit is 42\r\r\n");
+    type_line(
+        &mut person,
+        &format!("{UP}{UP}\r"),
+        "\x1b[?2004lit is 42\r\n",
+    );
     person.boot.console.send("poweroff\r").unwrap();
     person.boot.powered_off().unwrap();
 }

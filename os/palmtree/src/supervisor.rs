@@ -7,6 +7,7 @@ mod units;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -35,6 +36,9 @@ use crate::unit::{Unit, UnitId};
 /// How much of a service's output is taken at a time, so that a loud one does not keep the others waiting. It is what a
 /// pipe holds.
 const AT_ONCE: usize = 64 << 10;
+
+/// This program's file (proc_pid_exe(5)).
+const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// Why palmtree does not run. What goes wrong later is in its log.
 #[derive(Debug, Error)]
@@ -148,7 +152,7 @@ impl<'a> Supervisor<'a> {
     /// Starts the home's own program, if it has one. The services do not wait for it.
     fn run_init(&mut self) {
         let path = &self.paths.init;
-        let Some(command) = path.to_str().filter(|_| path.exists()) else {
+        let Some(command) = path.to_str().filter(|_| is_of_the_home(path)) else {
             return;
         };
         let program = Program {
@@ -345,3 +349,11 @@ impl<'a> Supervisor<'a> {
 
 /// How long processes have between TERM and KILL: the original's five seconds.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Whether a file is the home's own. In a home without one, what the system image has in its place is seen: a file as much of the
+/// image as this program is, which an overlay shows as of another device than those of the home.
+fn is_of_the_home(path: &Path) -> bool {
+    let device = |path: &Path| path.metadata().map(|found| found.dev()).ok();
+    let found = device(path);
+    found.is_some() && found != device(Path::new(OWN_PROGRAM))
+}
