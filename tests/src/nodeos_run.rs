@@ -10,6 +10,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use nodeos_build::manifest::Manifest;
+use nodeos_build::node;
+use nodeos_build::recipe::{Arch, Libc};
 use nodeos_vm::process::has_ended_within;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -297,12 +300,21 @@ impl Drop for Running {
     }
 }
 
-/// Has the image's own npm and Node.js do something in a folder of this host, as a developer would with theirs.
-pub fn succeed(command: &mut Command) -> anyhow::Result<()> {
-    let output = command.stdin(Stdio::null()).output()?;
+/// Has the image's own npm do something in a folder of this host, as a developer would with theirs.
+pub fn npm(folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+    let context = system::context()?;
+    let manifest = Manifest::load(&context.source)?;
+    let (arch, libc) = (Arch::X86_64, Libc::Musl);
+    let node = node::prepare(&context, &manifest, arch, libc)?;
+    let node = node::host::prepare(&context, &manifest, &node, arch, libc)?;
+    let output = node::host::npm(&node)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()?;
     ensure!(
         output.status.success(),
-        "{command:?}: {}{}",
+        "npm {arguments:?}: {}{}",
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );

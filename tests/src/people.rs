@@ -200,7 +200,8 @@ fn sha1_hex(text: &str) -> anyhow::Result<String> {
         .to_owned())
 }
 
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+/// A folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, TcpStream};
 
 use nodeos_tests::boot::{ANSWER, Scratch};
 use nodeos_tests::http::{ask, fetch, fetch_bytes, free_port};
-use nodeos_tests::nodeos_run::{Running, folder, output};
+use nodeos_tests::nodeos_run::{Running, folder, npm, output};
+use nodeos_tests::people::copy;
 use tungstenite::{Message, WebSocket};
 
 /// Starts an application of its folder, and has it answer.
@@ -123,6 +124,19 @@ fn a_debugger_attaches_as_to_a_process_of_this_host() {
             .unwrap()
             .ends_with("\r\n\r\n55 6765 832040")
     );
+}
+
+#[test]
+fn pages_that_were_built_for_production_are_rendered() {
+    let scratch = Scratch::new("application-rendered").unwrap();
+    let project = scratch.dir.join("rendered");
+    copy(&folder("rendered"), &project).unwrap();
+    // npm takes the C library for that of this host, which Node.js does not have.
+    npm(&project, &["ci", "--libc=musl"]).unwrap();
+    npm(&project, &["run", "build"]).unwrap();
+    let running = Running::ready(&scratch, &project, &[]).unwrap();
+    let answer = fetch(running.port).unwrap();
+    assert!(answer.contains("<h1>The answer is 42</h1>"), "{answer}");
 }
 
 #[test]

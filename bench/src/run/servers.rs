@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use nodeos_build::context::Context;
 use nodeos_build::manifest::Manifest;
-use nodeos_build::node;
+use nodeos_build::node::{self, host::HostNode};
 use nodeos_build::recipe::{Arch, Libc};
 use nodeos_vm::machine::{Machine, Network, PortForward, Root as MachineRoot};
 use nodeos_vm::vm::Vm;
@@ -113,11 +113,12 @@ impl Servers {
             .tempdir_in(&folder)?;
         let application = ctx.source.join(APPLICATION);
         let installed = folder.join("express");
-        install(&application, &installed)?;
         let manifest = Manifest::load(&ctx.source)?;
         let prepared = |libc| node::prepare(ctx, &manifest, Arch::X86_64, libc);
         // The floor has the C library of ours, Debian has its own.
         let musl = prepared(Libc::Musl)?;
+        let host = node::host::prepare(ctx, &manifest, &musl, Arch::X86_64, Libc::Musl)?;
+        install(&host, &application, &installed)?;
         let user_mode = UserMode::prepare(UserMode::find()?, &musl, &scratch.path().join("root"))?;
         let service = Service {
             files: &installed,
@@ -261,18 +262,16 @@ pub(super) fn stop(child: &mut Child) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The application with what it depends on, installed by the host's npm: what an administrator of a Debian copies to it.
-fn install(from: &Path, to: &Path) -> anyhow::Result<()> {
+/// The application with what it depends on, which has no add-ons: what an administrator of a Debian copies to it.
+fn install(node: &HostNode, from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
     for name in ["package.json", "package-lock.json", SCRIPT] {
         fs::copy(from.join(name), to.join(name))?;
     }
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--omit=dev", "--no-audit", "--no-fund"])
-        .current_dir(to);
-    let output = npm
-        .output()
-        .context("cannot run npm (hint: sudo apt-get install npm)")?;
+    let output = node::host::npm(node)
+        .args(["ci", "--omit=dev"])
+        .current_dir(to)
+        .output()?;
     ensure!(
         output.status.success(),
         "npm ci failed: {}",

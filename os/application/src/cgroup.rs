@@ -3,35 +3,17 @@
 //! The limits are the whole's, in one group; below it is a group for the application and one for each command, which only
 //! tell their processes apart (Documentation/admin-guide/cgroup-v2.rst of the kernel).
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use nodeos_sandbox::cgroup::{CONTROLLERS, CgroupError, make, open, write};
 use nodeos_sandbox::meminfo;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use thiserror::Error;
 
 use crate::paths;
 use crate::sizes::{self, Limits};
 
 const THREADS_MAX: &str = "/proc/sys/kernel/threads-max";
-
-#[derive(Debug, Error)]
-pub(crate) enum CgroupError {
-    #[error("cannot make the control group {}", path.display())]
-    Make {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("cannot write {value:?} to {}", path.display())]
-    Write {
-        path: PathBuf,
-        value: String,
-        #[source]
-        source: io::Error,
-    },
-}
 
 /// The group of all, with its limits.
 #[derive(Debug)]
@@ -50,10 +32,7 @@ pub(crate) struct Group {
 pub(crate) fn prepare() -> Result<Groups, CgroupError> {
     let all = Path::new(paths::CGROUP);
     let machine = all.parent().unwrap_or(all);
-    write(
-        &machine.join("cgroup.subtree_control"),
-        "+cpu +memory +pids",
-    )?;
+    write(&machine.join("cgroup.subtree_control"), CONTROLLERS)?;
     make(all)?;
     let memory = fs::read_to_string(meminfo::PATH).unwrap_or_default();
     let threads = fs::read_to_string(THREADS_MAX).unwrap_or_default();
@@ -70,13 +49,10 @@ impl Groups {
     pub(crate) fn make(&self, name: &str) -> Result<Group, CgroupError> {
         let path = Path::new(paths::CGROUP).join(name);
         make(&path)?;
-        match File::open(&path) {
-            Ok(folder) => Ok(Group {
-                folder: folder.into(),
-                path,
-            }),
-            Err(source) => Err(CgroupError::Make { path, source }),
-        }
+        Ok(Group {
+            folder: open(&path)?,
+            path,
+        })
     }
 
     /// How many processes have been killed because there was no memory.
@@ -154,24 +130,6 @@ fn is_empty(group: &Path) -> bool {
 fn field(text: &str, name: &str) -> u64 {
     let line = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
     text.lines().find_map(line).unwrap_or_default()
-}
-
-fn make(path: &Path) -> Result<(), CgroupError> {
-    match fs::create_dir(path) {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(CgroupError::Make {
-            path: path.to_owned(),
-            source,
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn write(path: &Path, value: &str) -> Result<(), CgroupError> {
-    fs::write(path, value).map_err(|source| CgroupError::Write {
-        path: path.to_owned(),
-        value: value.to_owned(),
-        source,
-    })
 }
 
 #[cfg(test)]

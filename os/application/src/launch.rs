@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read};
 
+use nodeos_sandbox::cgroup::CgroupError;
 use nodeos_sandbox::credentials::{self, AssumeCredentialsError, Credentials};
 use nodeos_sandbox::filter::{Filter, FilterError};
 use nodeos_sandbox::process::{
@@ -25,7 +26,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use rustix::thread::CapabilitySet;
 use thiserror::Error;
 
-use crate::cgroup::{CgroupError, Group};
+use crate::cgroup::Group;
 use crate::view::View;
 
 /// Ports below need a capability (ip(7), "ip_unprivileged_port_start").

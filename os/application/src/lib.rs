@@ -28,6 +28,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use nodeos_sandbox::cgroup::CgroupError;
 use nodeos_sandbox::filter::FilterError;
 use nodeos_sandbox::log::{Log, sentence};
 use nodeos_sandbox::port;
@@ -61,7 +62,7 @@ enum RunError {
     #[error(transparent)]
     View(#[from] view::MakeViewError),
     #[error(transparent)]
-    Cgroup(#[from] cgroup::CgroupError),
+    Cgroup(#[from] CgroupError),
     #[error(transparent)]
     Filter(#[from] FilterError),
     #[error("cannot receive signals")]

@@ -1,43 +1,15 @@
 //! Control groups: what each session may use, and what is left to the rest of the machine.
 
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use nodeos_sandbox::cgroup::{CONTROLLERS, CgroupError, make, open, write};
 use nodeos_spec::session::Limits;
 use rustix::fd::OwnedFd;
-use thiserror::Error;
 
 use crate::paths;
 
-/// What is distributed: Documentation/admin-guide/cgroup-v2.rst of the kernel.
-const CONTROLLERS: &str = "+cpu +memory +pids";
-
 /// Kept from all sessions together, in bytes: enough for PID 1, this program and the kernel to go on.
 const RESERVE: u64 = 12 << 20;
-
-#[derive(Debug, Error)]
-pub(crate) enum CgroupError {
-    #[error("cannot make the control group {}", path.display())]
-    Make {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("cannot write {value:?} to {}", path.display())]
-    Write {
-        path: PathBuf,
-        value: String,
-        #[source]
-        source: io::Error,
-    },
-    #[error("cannot open the control group {}", path.display())]
-    Open {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-}
 
 /// Makes the group that all sessions are in.
 pub(crate) fn prepare(total_memory: u64) -> Result<(), CgroupError> {
@@ -67,28 +39,5 @@ pub(crate) fn of_session(
     for (file, value) in values {
         write(&group.join(file), &value)?;
     }
-    File::open(&group)
-        .map(OwnedFd::from)
-        .map_err(|source| CgroupError::Open {
-            path: group.clone(),
-            source,
-        })
-}
-
-fn make(path: &Path) -> Result<(), CgroupError> {
-    match fs::create_dir(path) {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(CgroupError::Make {
-            path: path.to_owned(),
-            source,
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn write(path: &Path, value: &str) -> Result<(), CgroupError> {
-    fs::write(path, value).map_err(|source| CgroupError::Write {
-        path: path.to_owned(),
-        value: value.to_owned(),
-        source,
-    })
+    open(&group)
 }

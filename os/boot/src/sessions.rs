@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nodeos_sandbox::cgroup::CgroupError;
 use nodeos_sandbox::credentials::Credentials;
 use nodeos_sandbox::filter::{Filter, FilterError};
 use nodeos_sandbox::log::sentence;
@@ -17,7 +18,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::thread::CapabilitySet;
 use thiserror::Error;
 
-use crate::cgroup::{self, CgroupError};
+use crate::cgroup;
 use crate::partition::Users;
 use crate::paths;
 use crate::session::process::{self, StartProcessError};

@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use nodeos_sandbox::cgroup::CgroupError;
 use nodeos_sandbox::filter::{Filter, FilterError};
 use nodeos_sandbox::log::Log;
 use nodeos_spec::cmdline::{self, ParseUsersPartitionError, UsersPartition};
@@ -17,7 +18,7 @@ use thiserror::Error;
 
 use crate::administrator::{self, Orders};
 use crate::broker::{Broker, RunBrokerError};
-use crate::cgroup::{self, CgroupError};
+use crate::cgroup;
 use crate::partition::{self, MountUsersError};
 use crate::paths;
 use crate::sessions::{Common, Session};

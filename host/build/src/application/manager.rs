@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{PrepareApplicationError, project};
-use crate::node::host::{HostNode, search_path};
+use crate::node::host::{HostNode, npm, search_path};
 use crate::recipe::{Arch, Libc};
 use crate::tool::find_program;
 
@@ -173,42 +173,6 @@ impl Manager {
         command.current_dir(folder);
         command
     }
-}
-
-/// npm, run by the image's own Node.js.
-pub(super) fn npm(node: &HostNode) -> Command {
-    let mut command = Command::new(&node.program);
-    command
-        .arg(&node.npm)
-        .args([
-            "--no-audit",
-            "--no-fund",
-            "--no-update-notifier",
-            "--no-progress",
-        ])
-        .env("PATH", search_path(node));
-    if let Some(file) = global_npmrc() {
-        command.env("npm_config_globalconfig", file);
-    }
-    command
-}
-
-/// The file in which the host's npm is configured for everybody: what that says of registries and certificates holds for
-/// ours, too. It is where Node.js's own prefix has it, or where Debian has it.
-fn global_npmrc() -> Option<std::path::PathBuf> {
-    if std::env::var_os("npm_config_globalconfig").is_some() {
-        return None;
-    }
-    let node = find_program("node").and_then(|node| node.canonicalize().ok());
-    let prefix = node
-        .as_deref()
-        .and_then(Path::parent)
-        .and_then(Path::parent);
-    [prefix, Some(Path::new("/usr/local")), Some(Path::new("/"))]
-        .into_iter()
-        .flatten()
-        .map(|prefix| prefix.join("etc/npmrc"))
-        .find(|file| file.exists())
 }
 
 /// What install scripts look at to find or build the right thing. All else in the environment is the user's.

@@ -10,11 +10,10 @@ use tempfile::TempDir;
 
 use super::PrepareApplicationError;
 use super::discover::{Start, Tool};
-use super::manager::npm;
 use super::project::PackageJson;
 use crate::cache::{KeyHasher, Kind, MakeEntryError};
 use crate::context::Context;
-use crate::node::host::HostNode;
+use crate::node::host::{HostNode, npm};
 use crate::tool::{self, ToolError};
 
 /// A release of a package.

@@ -23,7 +23,7 @@ use crate::context::Context;
 use crate::fetch;
 use crate::manifest::Manifest;
 use crate::recipe::{Arch, Libc};
-use crate::tool::{self, Tool};
+use crate::tool::{self, Tool, find_program};
 
 /// Raised when the way of making it changes.
 const BUILD_VERSION: &str = "1";
@@ -197,6 +197,42 @@ fn interp(data: &[u8]) -> Result<Option<(object::Endianness, usize)>, object::Er
         .position(|header| header.p_type(endian) == elf::PT_INTERP);
     let size = size_of::<elf::ProgramHeader64<object::Endianness>>();
     Ok(index.map(|index| (endian, first.saturating_add(index * size))))
+}
+
+/// npm, run by the image's own Node.js.
+pub fn npm(node: &HostNode) -> Command {
+    let mut command = Command::new(&node.program);
+    command
+        .arg(&node.npm)
+        .args([
+            "--no-audit",
+            "--no-fund",
+            "--no-update-notifier",
+            "--no-progress",
+        ])
+        .env("PATH", search_path(node));
+    if let Some(file) = global_npmrc() {
+        command.env("npm_config_globalconfig", file);
+    }
+    command
+}
+
+/// The file in which the host's npm is configured for everybody: what that says of registries and certificates holds for
+/// ours, too. It is where Node.js's own prefix has it, or where Debian has it.
+fn global_npmrc() -> Option<PathBuf> {
+    if std::env::var_os("npm_config_globalconfig").is_some() {
+        return None;
+    }
+    let node = find_program("node").and_then(|node| node.canonicalize().ok());
+    let prefix = node
+        .as_deref()
+        .and_then(Path::parent)
+        .and_then(Path::parent);
+    [prefix, Some(Path::new("/usr/local")), Some(Path::new("/"))]
+        .into_iter()
+        .flatten()
+        .map(|prefix| prefix.join("etc/npmrc"))
+        .find(|file| file.exists())
 }
 
 /// `PATH` with this Node.js before all others.

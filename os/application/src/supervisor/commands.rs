@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
+use nodeos_sandbox::cgroup::CgroupError;
 use nodeos_sandbox::log::sentence;
 use nodeos_sandbox::process::{Program, Running};
 use nodeos_spec::application::FOLDER;
@@ -16,7 +17,7 @@ use rustix::process::Pid;
 use thiserror::Error;
 
 use crate::archive::{self, ArchiveError};
-use crate::cgroup::{CgroupError, Group};
+use crate::cgroup::Group;
 use crate::identity;
 use crate::launch::{self, As, LaunchError, OTHER_FAILURE};
 use crate::streams::Carried;
