@@ -245,10 +245,11 @@ fn verify(
                     at: piece.start,
                     source,
                 })?;
-            if let Some(first) = wanted.iter().zip(&*found).position(|(a, b)| a != b) {
+            if wanted != found {
+                let differ = wanted.iter().zip(&*found).position(|(a, b)| a != b);
                 return Err(InstallError::Differs {
                     path: target.path.clone(),
-                    at: piece.start + first as u64,
+                    at: piece.start + differ.unwrap_or(0) as u64,
                 });
             }
             task.count(&piece)?;
