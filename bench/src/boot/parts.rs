@@ -64,7 +64,7 @@ impl Parts {
             &users,
             &folder.join("disk"),
         )?;
-        let kernel = kernel::build(ctx, &manifest, BAREBONES.flavor.profile())?;
+        let kernel = kernel::build(ctx, &manifest, BAREBONES.profile())?;
         let node = node::prepare(ctx, &manifest, BAREBONES.arch, BAREBONES.libc)?;
         let init = programs::build(ctx, "nodeos-init", "init")?.path;
         let least = programs::build(ctx, "nodeos-bench-init", "trivial-init")?.path;

@@ -1,9 +1,9 @@
-//! A whole build: kernel, programs and Node.js at the same time, then the image, then the output folder.
+//! A whole build: kernel, programs and Node.js at the same time, then what a format makes of them in the output folder.
 
 mod error;
 pub mod image;
-mod output;
-mod users;
+pub(crate) mod output;
+pub(crate) mod users;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -13,45 +13,22 @@ use nodeos_image::tree::Tree;
 
 use crate::context::Context;
 use crate::fetch::UsedInput;
+use crate::format::{self, Goods, Packed};
 use crate::kernel::{self, Kernel};
 use crate::layer::{Parts, ProgramItem, Stack};
 use crate::manifest::Manifest;
 use crate::node::{self, Node};
 use crate::programs::{self, Program};
-use crate::recipe::Recipe;
+use crate::recipe::{Format, Recipe};
 
+pub use crate::format::qemu::{Output, OutputPaths, output_paths};
 pub use error::BuildError;
-pub use output::{OutputPaths, output_paths};
 pub use users::{
     DEFAULT_SIZE as DEFAULT_USERS_SIZE, Kept, LABEL as USERS_LABEL, Renewal, UsersImage, UsersOrder,
 };
 
-/// What a build has made.
-#[derive(Debug, Clone)]
-pub struct Output {
-    /// The folder: `out/<arch>/<flavor>/<format>`.
-    pub dir: PathBuf,
-    /// The kernel that QEMU starts.
-    pub kernel: PathBuf,
-    /// Its size in bytes.
-    pub kernel_bytes: u64,
-    /// What `uname -r` says.
-    pub kernel_release: String,
-    /// `system.img`, or `initramfs.cpio.lz4`.
-    pub system: PathBuf,
-    /// Its size in bytes (an image has holes: less may be on the disk).
-    pub system_bytes: u64,
-    /// What the system takes when it is unpacked, in bytes: the least that an initramfs needs of memory.
-    pub unpacked_bytes: u64,
-    /// The users partition, of layers that have users.
-    pub users: Option<UsersImage>,
-    /// The script that boots it without this program.
-    pub run_script: PathBuf,
-    /// What all of it was made from.
-    pub inputs: Vec<UsedInput>,
-}
-
-/// Builds `recipe` into `out`. What is in the cache is not made again. A build that fails leaves `ctx` cancelled.
+/// Builds `recipe` into `out` for QEMU: what `nodeos start` boots. What is in the cache is not made again. A build that
+/// fails leaves `ctx` cancelled.
 ///
 /// # Errors
 /// [`BuildError`].
@@ -62,11 +39,29 @@ pub fn build(
     out: &Path,
 ) -> Result<Output, BuildError> {
     // Before the minutes of compilation, not after them.
-    output::prepare(recipe, out)?;
+    let dir = output::prepare(recipe, Format::Qemu, out)?;
     let made = Made::of(ctx, recipe)?;
-    let image = image::make(ctx, &made.stack, &made.parts(recipe))?;
-    let users = users::provide(ctx, recipe, &made.stack, users, out)?;
-    output::publish(recipe, out, &made.kernel, &image, users, made.used)
+    let output = format::qemu::write(&Goods::new(ctx, recipe, &made, users), &dir)?;
+    output::publish(out, &dir, &made.used)?;
+    Ok(output)
+}
+
+/// As [`build`], in any format.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn pack(
+    ctx: &Context,
+    recipe: &Recipe,
+    format: Format,
+    users: &UsersOrder,
+    out: &Path,
+) -> Result<Packed, BuildError> {
+    let dir = output::prepare(recipe, format, out)?;
+    let made = Made::of(ctx, recipe)?;
+    let packed = format::write(format, &Goods::new(ctx, recipe, &made, users), &dir)?;
+    output::publish(out, &dir, &made.used)?;
+    Ok(packed)
 }
 
 /// A kernel and a system image in the cache, for a machine that nobody keeps.
@@ -112,12 +107,13 @@ pub fn tree(ctx: &Context, recipe: &Recipe) -> Result<Tree, BuildError> {
 }
 
 /// What an image is put together from.
-struct Made {
-    stack: Stack,
-    kernel: Kernel,
+pub(crate) struct Made {
+    pub(crate) stack: Stack,
+    pub(crate) kernel: Kernel,
     node: Node,
     programs: Vec<Program>,
-    used: Vec<UsedInput>,
+    /// All outside inputs.
+    pub(crate) used: Vec<UsedInput>,
 }
 
 impl Made {
@@ -135,7 +131,7 @@ impl Made {
         })
     }
 
-    fn parts<'a>(&'a self, recipe: &'a Recipe) -> Parts<'a> {
+    pub(crate) fn parts<'a>(&'a self, recipe: &'a Recipe) -> Parts<'a> {
         Parts {
             recipe,
             node: &self.node,
@@ -174,7 +170,7 @@ fn parts(
             let built: Result<Vec<Program>, _> = stack.programs().map(build).collect();
             built.map_err(|e| stop_others(BuildError::Program(e)))
         });
-        let kernel = kernel::build(ctx, manifest, recipe.flavor.profile())
+        let kernel = kernel::build(ctx, manifest, recipe.profile())
             .map_err(|e| stop_others(BuildError::Kernel(e)));
         let node = node.join().expect("preparing Node.js does not panic");
         let programs = programs.join().expect("building programs does not panic");

@@ -5,6 +5,7 @@ pub mod assemble;
 pub mod cache;
 pub mod context;
 pub mod fetch;
+pub mod format;
 pub mod kernel;
 pub mod layer;
 pub mod manifest;

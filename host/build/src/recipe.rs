@@ -1,4 +1,5 @@
-//! What can be asked of a build: layer, flavor, architecture, libc, format and the kind of root.
+//! What can be asked of a build: layer, flavor, architecture, libc, kernel profile and the kind of root; and the formats in
+//! which the result can be packed.
 
 /// An enum whose variants have names: on the command line, in paths and in messages.
 macro_rules! choice {
@@ -119,15 +120,16 @@ choice! {
     }
 }
 
-/// Everything that a build is asked for.
+/// Everything that the system is asked to be. How it is packed is a [`Format`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Recipe {
     pub layer: Layer,
     pub flavor: Flavor,
     pub arch: Arch,
     pub libc: Libc,
-    pub format: Format,
     pub root: RootKind,
+    /// The kernel; none for the flavor's own.
+    pub profile: Option<Profile>,
 }
 
 impl Recipe {
@@ -137,9 +139,23 @@ impl Recipe {
         flavor: Flavor::Mainframe,
         arch: Arch::X86_64,
         libc: Libc::Musl,
-        format: Format::Qemu,
         root: RootKind::Pmem,
+        profile: None,
     };
+
+    /// The kernel that it gets.
+    pub fn profile(&self) -> Profile {
+        self.profile.unwrap_or(self.flavor.profile())
+    }
+}
+
+impl Format {
+    /// The kernel of a format that boots where only one will do; none where the flavor decides.
+    pub fn profile(self) -> Option<Profile> {
+        match self {
+            Format::Qemu => None,
+        }
+    }
 }
 
 impl Layer {
@@ -153,7 +169,7 @@ impl Layer {
 }
 
 impl Flavor {
-    /// The kernel that this flavor needs.
+    /// The kernel that this flavor needs in a virtual machine.
     pub fn profile(self) -> Profile {
         match self {
             Flavor::Mainframe => Profile::Cloud,

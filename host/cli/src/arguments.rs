@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use nodeos_build::assemble::{DEFAULT_USERS_SIZE, Kept, Renewal, UsersImage, UsersOrder};
-use nodeos_build::recipe::{Arch, Flavor, Format, Layer, Libc, Recipe, RootKind};
+use nodeos_build::recipe::{Arch, Flavor, Layer, Libc, Recipe, RootKind};
 
 use crate::commands::{
-    build, cache, cp, doctor, exec, init, logs, ps, rm, run, start, stats, stop, user,
+    build, cache, cp, doctor, exec, init, install, logs, ps, rm, run, start, stats, stop, user,
 };
 use crate::users_size;
 
@@ -50,6 +50,7 @@ pub enum Verb {
     Build(build::Arguments),
     Start(start::Arguments),
     Run(run::Arguments),
+    Install(install::Arguments),
     Init(init::Arguments),
     User(user::Arguments),
     Ps(ps::Arguments),
@@ -81,9 +82,6 @@ pub struct Selection {
     /// The C library that Node.js uses: glibc for native add-ons that ship no musl build
     #[arg(long, value_name = "LIBC", default_value = "musl", value_parser = one_of(Libc::ALL, Libc::as_str))]
     pub libc: Libc,
-    /// How the system is packed
-    #[arg(long, value_name = "FORMAT", default_value = "qemu", value_parser = one_of(Format::ALL, Format::as_str))]
-    pub format: Format,
     /// How its root filesystem reaches the machine
     ///
     /// pmem maps the image from the host's memory, which takes the least memory and time; disk is a read-only disk;
@@ -143,8 +141,8 @@ impl Selection {
             flavor: self.flavor.unwrap_or(flavor),
             arch: self.arch,
             libc: self.libc,
-            format: self.format,
             root: self.root.unwrap_or(root),
+            profile: None,
         }
     }
 }

@@ -54,7 +54,7 @@ pub fn context(
     })
 }
 
-/// Builds. That the user stopped it is then the whole story, wherever it was stopped.
+/// Builds for QEMU. That the user stopped it is then the whole story, wherever it was stopped.
 pub fn build(
     context: &Context,
     interrupt: &Interrupt,

@@ -13,7 +13,10 @@ mod copier;
 mod numbered;
 
 pub mod cpio;
+pub mod disk;
 pub mod erofs;
 pub mod ext4;
+pub mod fat;
 pub mod lz4;
 pub mod tar;
+pub mod verity;

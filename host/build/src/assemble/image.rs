@@ -19,17 +19,17 @@ use crate::recipe::RootKind;
 /// Raised when the writers change what they write.
 const BUILD_VERSION: &str = "3";
 /// Every time in an image, seconds since 1970: the day of NodeOS's first release as an npm package, 2014-03-01.
-pub(super) const MTIME: u32 = 1_393_632_000;
+pub(crate) const MTIME: u32 = 1_393_632_000;
 /// The size of a huge page on x86-64: what a mapped image and the big files in it are aligned to, so that one entry
 /// of a page table maps two megabytes of Node.js.
 const HUGE_PAGE: u64 = 2 << 20;
 
 /// A finished image in the cache.
 #[derive(Debug)]
-pub(super) struct Image {
-    pub(super) path: PathBuf,
-    pub(super) bytes: u64,
-    pub(super) unpacked_bytes: u64,
+pub(crate) struct Image {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) unpacked_bytes: u64,
 }
 
 /// What `entry.json` keeps.
@@ -39,7 +39,7 @@ struct MadeFrom {
 }
 
 /// The name of the file that holds the system.
-pub(super) fn file_name(root: RootKind) -> &'static str {
+pub(crate) fn file_name(root: RootKind) -> &'static str {
     match root {
         RootKind::Pmem | RootKind::Disk => "system.img",
         RootKind::Initramfs => "initramfs.cpio.lz4",
@@ -47,7 +47,7 @@ pub(super) fn file_name(root: RootKind) -> &'static str {
 }
 
 /// The image: from the cache, else written.
-pub(super) fn make(ctx: &Context, stack: &Stack, parts: &Parts<'_>) -> Result<Image, BuildError> {
+pub(crate) fn make(ctx: &Context, stack: &Stack, parts: &Parts<'_>) -> Result<Image, BuildError> {
     let recipe = parts.recipe;
     let name = file_name(recipe.root);
     let mut hasher = KeyHasher::new("image")

@@ -1,137 +1,47 @@
-//! The output folder: what the user boots, as links into the cache.
+//! The output folder: what is common to those of all formats, and how files come into them.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::image::{self, Image};
-use super::{BuildError, Output, UsersImage};
+use super::BuildError;
 use crate::fetch::UsedInput;
-use crate::kernel::Kernel;
 use crate::layer::sources_json;
-use crate::recipe::{Recipe, RootKind};
+use crate::recipe::{Format, Recipe};
 
-/// The memory of the machine that `run.sh` boots, in MiB, unless it is told otherwise.
-const RUN_MEMORY_MIB: u32 = 256;
-/// The same for a machine that people work on: npm alone takes 100.
-const RUN_MEMORY_WITH_USERS_MIB: u32 = 512;
+/// Beside what was built: what all of it was made from.
+const SOURCES: &str = "sources.json";
 
-/// Where the parts of a build lie.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputPaths {
-    /// `out/<arch>/<flavor>/<format>`.
-    pub dir: PathBuf,
-    /// The kernel.
-    pub kernel: PathBuf,
-    /// The system image or archive.
-    pub system: PathBuf,
-    /// The users partition, of layers that have users.
-    pub users: PathBuf,
-    /// The script that boots them.
-    pub run_script: PathBuf,
-    /// What all of it was made from.
-    pub sources: PathBuf,
-}
-
-/// Where a build of `recipe` into `out` puts its parts, whether they are there or not.
-pub fn output_paths(recipe: &Recipe, out: &Path) -> OutputPaths {
-    let dir = out
-        .join(recipe.arch.as_str())
+/// `out/<arch>/<flavor>/<format>`.
+pub(crate) fn folder(recipe: &Recipe, format: Format, out: &Path) -> PathBuf {
+    out.join(recipe.arch.as_str())
         .join(recipe.flavor.as_str())
-        .join(recipe.format.as_str());
-    OutputPaths {
-        kernel: dir.join("kernel"),
-        system: dir.join(image::file_name(recipe.root)),
-        users: dir.join("users.img"),
-        run_script: dir.join("run.sh"),
-        sources: dir.join("sources.json"),
-        dir,
-    }
+        .join(format.as_str())
 }
 
 /// Makes the folder, so that a build which cannot end well does not begin.
-pub(super) fn prepare(recipe: &Recipe, out: &Path) -> Result<(), BuildError> {
-    let dir = output_paths(recipe, out).dir;
+pub(super) fn prepare(recipe: &Recipe, format: Format, out: &Path) -> Result<PathBuf, BuildError> {
+    let dir = folder(recipe, format, out);
     let try_out = || {
         fs::create_dir_all(&dir)?;
         tempfile::tempfile_in(&dir).map(drop)
     };
-    try_out().map_err(|source| BuildError::Output {
-        path: dir.clone(),
-        source,
-    })
+    match try_out() {
+        Ok(()) => Ok(dir),
+        Err(source) => Err(BuildError::Output { path: dir, source }),
+    }
 }
 
-pub(super) fn publish(
-    recipe: &Recipe,
-    out: &Path,
-    kernel: &Kernel,
-    image: &Image,
-    users: Option<UsersImage>,
-    inputs: Vec<UsedInput>,
-) -> Result<Output, BuildError> {
-    let paths = output_paths(recipe, out);
-    link(&kernel.vmlinux, &paths.kernel)?;
-    link(&image.path, &paths.system)?;
-    write(&paths.sources, &sources_json(&inputs), 0o644)?;
-    write(
-        &paths.run_script,
-        &run_script(recipe, image, users.as_ref()),
-        0o755,
-    )?;
-    let target = paths
-        .dir
-        .strip_prefix(out)
-        .expect("the folder is below out");
-    replace(&out.join("latest"), |temporary| symlink(target, temporary))?;
-    let kernel_bytes = fs::metadata(&paths.kernel)
-        .map_err(|source| BuildError::Output {
-            path: paths.kernel.clone(),
-            source,
-        })?
-        .len();
-    Ok(Output {
-        dir: paths.dir,
-        kernel: paths.kernel,
-        kernel_bytes,
-        kernel_release: kernel.release.clone(),
-        system: paths.system,
-        system_bytes: image.bytes,
-        unpacked_bytes: image.unpacked_bytes,
-        users,
-        run_script: paths.run_script,
-        inputs,
-    })
-}
-
-fn run_script(recipe: &Recipe, image: &Image, users: Option<&UsersImage>) -> String {
-    use nodeos_vm::machine::{Machine, Network, Root, Screen};
-    let file = PathBuf::from(image::file_name(recipe.root));
-    let root = match recipe.root {
-        RootKind::Pmem => Root::Pmem {
-            image: file,
-            size: image.bytes,
-        },
-        RootKind::Disk => Root::Disk { image: file },
-        RootKind::Initramfs => Root::Initramfs { archive: file },
-    };
-    let mut machine = Machine::new(PathBuf::from("kernel"), root);
-    machine.memory_mib = RUN_MEMORY_MIB;
-    if recipe.flavor == crate::recipe::Flavor::Workstation {
-        machine.screen = Screen::Window;
-    }
-    if let Some(users) = users {
-        machine.disks = vec![users.path.clone()];
-        machine.append = vec![super::users_word()];
-        machine.network = Network::ByTheSystem;
-        machine.memory_mib = RUN_MEMORY_WITH_USERS_MIB;
-    }
-    nodeos_vm::run_sh::run_sh(&machine)
+/// Says what the files in `dir` were made from, and has `latest` lead there.
+pub(super) fn publish(out: &Path, dir: &Path, inputs: &[UsedInput]) -> Result<(), BuildError> {
+    write(&dir.join(SOURCES), &sources_json(inputs), 0o644)?;
+    let target = dir.strip_prefix(out).expect("the folder is below out");
+    replace(&out.join("latest"), |temporary| symlink(target, temporary))
 }
 
 /// A link to a file of the cache; a copy where the folder is on another file system.
-fn link(from: &Path, to: &Path) -> Result<(), BuildError> {
+pub(crate) fn link(from: &Path, to: &Path) -> Result<(), BuildError> {
     let same = |a: fs::Metadata, b: fs::Metadata| a.dev() == b.dev() && a.ino() == b.ino();
     if let (Ok(a), Ok(b)) = (fs::metadata(from), fs::symlink_metadata(to))
         && same(a, b)
@@ -143,7 +53,8 @@ fn link(from: &Path, to: &Path) -> Result<(), BuildError> {
     })
 }
 
-fn write(path: &Path, text: &str, mode: u32) -> Result<(), BuildError> {
+/// A file with this text and mode.
+pub(crate) fn write(path: &Path, text: &str, mode: u32) -> Result<(), BuildError> {
     replace(path, |temporary| {
         fs::write(temporary, text)?;
         fs::set_permissions(temporary, fs::Permissions::from_mode(mode))
@@ -151,7 +62,7 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), BuildError> {
 }
 
 /// Makes a file beside `path` and renames it over: nobody ever sees half of it.
-pub(super) fn replace(
+pub(crate) fn replace(
     path: &Path,
     make: impl FnOnce(&Path) -> io::Result<()>,
 ) -> Result<(), BuildError> {

@@ -8,8 +8,7 @@ use nodeos_image::ext4;
 use nodeos_spec::device::ext::{NEEDED, Superblock};
 
 use super::image::{MTIME, uuid};
-use super::output::{self, output_paths};
-use super::{BuildError, Context};
+use super::{BuildError, Context, output};
 use crate::cache::KeyHasher;
 use crate::layer::{LayerError, Stack, users};
 use crate::recipe::Recipe;
@@ -68,19 +67,19 @@ impl Default for UsersOrder {
     }
 }
 
-/// The image: the one that is there, or a new one. None for a layer without users.
-pub(super) fn provide(
+/// The image at `path`: the one that is there, or a new one. None for a layer without users.
+pub(crate) fn provide(
     ctx: &Context,
     recipe: &Recipe,
     stack: &Stack,
     order: &UsersOrder,
-    out: &Path,
+    path: &Path,
 ) -> Result<Option<UsersImage>, BuildError> {
     let Some(own) = stack.users_folder().filter(|_| recipe.layer.has_users()) else {
         return Ok(None);
     };
     let folder = order.folder.clone().unwrap_or(own);
-    let path = output_paths(recipe, out).users;
+    let path = path.to_owned();
     let image_error = |source: Box<dyn std::error::Error + Send + Sync>| BuildError::Image {
         path: path.clone(),
         source,

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use nodeos_build::assemble::Output;
+use nodeos_build::assemble;
 use nodeos_build::cache::State;
 use nodeos_build::context::Context;
-use nodeos_build::recipe::{Flavor, Recipe, RootKind};
+use nodeos_build::format::Packed;
+use nodeos_build::recipe::{Flavor, Format, Profile, Recipe, RootKind};
 use serde_json::{Value, json};
 
-use crate::arguments::{Global, Selection};
+use crate::arguments::{Global, Selection, one_of};
 use crate::environment;
 use crate::interrupt::Interrupt;
 use crate::output::errors::Failure;
@@ -28,6 +29,14 @@ pub struct Arguments {
     /// Print what was built as JSON
     #[arg(long)]
     pub json: bool,
+    /// How the system is packed
+    #[arg(long, value_name = "FORMAT", default_value = "qemu", value_parser = one_of(Format::ALL, Format::as_str))]
+    pub format: Format,
+    /// The kernel: cloud knows virtual machines and nothing else, pc real hardware as well
+    ///
+    /// Without this flag it is the one that the format and the flavor need.
+    #[arg(long, value_name = "PROFILE", value_parser = one_of(Profile::ALL, Profile::as_str))]
+    pub profile: Option<Profile>,
     #[command(flatten)]
     pub selection: Selection,
 }
@@ -44,12 +53,15 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
     } else {
         HashMap::new()
     };
-    let recipe = arguments
-        .selection
-        .recipe(Flavor::Mainframe, RootKind::Pmem);
+    let format = arguments.format;
+    let recipe = Recipe {
+        profile: arguments.profile.or(format.profile()),
+        ..selection.recipe(Flavor::Mainframe, RootKind::Pmem)
+    };
     let started = Instant::now();
-    let output = environment::build(&context, &interrupt, &recipe, &users, &selection.out)?;
-    if let Some(note) = output
+    let packed = assemble::pack(&context, &recipe, format, &users, &selection.out);
+    let packed = environment::unless_stopped(&interrupt, packed)?;
+    if let Some(note) = packed
         .users
         .as_ref()
         .and_then(|users| selection.users_note(users))
@@ -62,12 +74,13 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
         made.retain(|key, _| !before.contains_key(key));
         streams.print_json(&as_json(
             &recipe,
-            &output,
+            format,
+            &packed,
             made.into_values().collect(),
             time,
         ))?;
     } else {
-        streams.print(&as_text(&output))?;
+        streams.print(&as_text(&packed))?;
     }
     Ok(())
 }
@@ -89,55 +102,54 @@ fn entries(context: &Context) -> Result<HashMap<String, String>, Failure> {
         .collect())
 }
 
-fn files(output: &Output) -> Vec<(&Path, u64)> {
-    let system = [
-        (output.kernel.as_path(), output.kernel_bytes),
-        (output.system.as_path(), output.system_bytes),
-    ];
-    let users = output.users.iter();
-    system
-        .into_iter()
-        .chain(users.map(|users| (users.path.as_path(), users.bytes)))
-        .collect()
-}
-
-fn as_text(output: &Output) -> String {
+fn as_text(packed: &Packed) -> String {
     let name = |path: &Path| {
-        path.file_name()
-            .unwrap_or(path.as_os_str())
+        path.strip_prefix(&packed.dir)
+            .unwrap_or(path)
             .to_string_lossy()
             .into_owned()
     };
-    let rows: Vec<Vec<String>> = files(output)
+    let row = |path: &Path, bytes| vec![format!("  {}", name(path)), size::bytes(bytes)];
+    let rows: Vec<Vec<String>> = packed
+        .files
         .iter()
-        .map(|(path, bytes)| vec![format!("  {}", name(path)), size::bytes(*bytes)])
+        .map(|file| row(&file.path, file.bytes))
         .collect();
-    let script = name(&output.run_script);
+    let script = packed.run_script.as_deref();
+    let script = script.map_or(String::new(), |script| format!("  {}\n", name(script)));
     format!(
-        "{}\n{}  {script}\n",
-        output.dir.display(),
+        "{}\n{}{script}",
+        packed.dir.display(),
         table::render(&[false, true], &rows)
     )
 }
 
-fn as_json(recipe: &Recipe, output: &Output, mut made: Vec<String>, time: Duration) -> Value {
+fn as_json(
+    recipe: &Recipe,
+    format: Format,
+    packed: &Packed,
+    mut made: Vec<String>,
+    time: Duration,
+) -> Value {
     made.sort();
-    let files: Vec<Value> = files(output)
+    let files: Vec<Value> = packed
+        .files
         .iter()
-        .map(|(path, bytes)| json!({ "path": path, "bytes": bytes }))
+        .map(|file| json!({ "path": file.path, "bytes": file.bytes }))
         .collect();
     json!({
-        "folder": output.dir,
+        "folder": packed.dir,
         "files": files,
-        "runScript": output.run_script,
+        "runScript": packed.run_script,
         "layer": recipe.layer.to_string(),
         "flavor": recipe.flavor.to_string(),
         "arch": recipe.arch.to_string(),
         "libc": recipe.libc.to_string(),
-        "format": recipe.format.to_string(),
+        "format": format.to_string(),
+        "profile": recipe.profile().to_string(),
         "root": recipe.root.to_string(),
-        "kernelRelease": output.kernel_release,
-        "inputs": output.inputs,
+        "kernelRelease": packed.kernel_release,
+        "inputs": packed.inputs,
         "made": made,
         "seconds": time.as_secs_f64(),
     })
@@ -146,19 +158,23 @@ fn as_json(recipe: &Recipe, output: &Output, mut made: Vec<String>, time: Durati
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nodeos_build::format::PackedFile;
 
-    fn output() -> Output {
+    fn packed() -> Packed {
         let file = |name: &str| Path::new("out/x86_64/mainframe/qemu").join(name);
-        Output {
+        let sized = |name: &str, bytes| PackedFile {
+            path: file(name),
+            bytes,
+        };
+        Packed {
             dir: file(""),
-            kernel: file("kernel"),
-            kernel_bytes: 18_900_000,
-            kernel_release: "6.12.117-nodeos".to_owned(),
-            system: file("system.img"),
-            system_bytes: 121_634_816,
-            unpacked_bytes: 115_000_000,
+            files: vec![
+                sized("kernel", 18_900_000),
+                sized("system.img", 121_634_816),
+            ],
             users: None,
-            run_script: file("run.sh"),
+            run_script: Some(file("run.sh")),
+            kernel_release: "6.12.117-nodeos".to_owned(),
             inputs: Vec::new(),
         }
     }
@@ -166,7 +182,7 @@ mod tests {
     #[test]
     fn the_result_is_the_folder_and_its_files_with_their_sizes() {
         assert_eq!(
-            as_text(&output()),
+            as_text(&packed()),
             "out/x86_64/mainframe/qemu/\n  kernel       18.9 MB\n  system.img  121.6 MB\n  run.sh\n"
         );
     }
@@ -176,7 +192,13 @@ mod tests {
         let recipe = Recipe::BAREBONES;
         let made = ["node", "init"].map(str::to_owned).to_vec();
         assert_eq!(
-            as_json(&recipe, &output(), made, Duration::from_millis(1500)),
+            as_json(
+                &recipe,
+                Format::Qemu,
+                &packed(),
+                made,
+                Duration::from_millis(1500)
+            ),
             json!({
                 "folder": "out/x86_64/mainframe/qemu/",
                 "files": [
@@ -189,6 +211,7 @@ mod tests {
                 "arch": "x86_64",
                 "libc": "musl",
                 "format": "qemu",
+                "profile": "cloud",
                 "root": "pmem",
                 "kernelRelease": "6.12.117-nodeos",
                 "inputs": [],

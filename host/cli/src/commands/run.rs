@@ -9,7 +9,7 @@ use nodeos_build::application::{self, Application, LayerImage, Order, Source};
 use nodeos_build::assemble::{self, Bare};
 use nodeos_build::context::Context;
 use nodeos_build::progress::{Progress, Silent};
-use nodeos_build::recipe::{Arch, Flavor, Format, Layer, Recipe, RootKind};
+use nodeos_build::recipe::{Arch, Flavor, Layer, Recipe, RootKind};
 use nodeos_spec::application::ApplicationSpec;
 use nodeos_vm::machine::{Machine, MappedImage, Network, PortForward};
 
@@ -141,8 +141,8 @@ fn build(
         flavor: Flavor::Mainframe,
         arch: Arch::X86_64,
         libc: application.libc,
-        format: Format::Qemu,
         root,
+        profile: None,
     };
     let system = environment::unless_stopped(&interrupt, assemble::build_bare(&context, &recipe))?;
     if interrupt.was_signalled() {

@@ -1,0 +1,106 @@
+//! How what was made is packed: a module for each format.
+
+pub(crate) mod qemu;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::assemble::image::{self, Image};
+use crate::assemble::{BuildError, Made, UsersImage, UsersOrder, users};
+use crate::context::Context;
+use crate::fetch::UsedInput;
+use crate::kernel::Kernel;
+use crate::recipe::{Format, Recipe, RootKind};
+
+/// What a format packs. What takes time is made when it is asked for, and comes from the cache where it can.
+pub(crate) struct Goods<'a> {
+    pub(crate) ctx: &'a Context,
+    pub(crate) recipe: &'a Recipe,
+    made: &'a Made,
+    /// What the users partition is to be.
+    pub(crate) order: &'a UsersOrder,
+}
+
+impl<'a> Goods<'a> {
+    pub(crate) fn new(
+        ctx: &'a Context,
+        recipe: &'a Recipe,
+        made: &'a Made,
+        order: &'a UsersOrder,
+    ) -> Goods<'a> {
+        Goods {
+            ctx,
+            recipe,
+            made,
+            order,
+        }
+    }
+
+    pub(crate) fn kernel(&self) -> &'a Kernel {
+        &self.made.kernel
+    }
+
+    /// What all of it is made from.
+    pub(crate) fn inputs(&self) -> &'a [UsedInput] {
+        &self.made.used
+    }
+
+    /// The system as the kernel's root of that kind.
+    pub(crate) fn system(&self, root: RootKind) -> Result<Image, BuildError> {
+        let recipe = Recipe {
+            root,
+            ..*self.recipe
+        };
+        image::make(self.ctx, &self.made.stack, &self.made.parts(&recipe))
+    }
+
+    /// The users partition at `path`: the one that is there, or a new one. None for a layer without users.
+    pub(crate) fn users(&self, path: &Path) -> Result<Option<UsersImage>, BuildError> {
+        users::provide(self.ctx, self.recipe, &self.made.stack, self.order, path)
+    }
+}
+
+/// What a format has made.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    /// The folder: `out/<arch>/<flavor>/<format>`.
+    pub dir: PathBuf,
+    /// The files in it that are the result, the most important first.
+    pub files: Vec<PackedFile>,
+    /// The users partition, where it is a file of its own.
+    pub users: Option<UsersImage>,
+    /// A script that boots it without this program.
+    pub run_script: Option<PathBuf>,
+    /// What `uname -r` says.
+    pub kernel_release: String,
+    /// What all of it was made from.
+    pub inputs: Vec<UsedInput>,
+}
+
+/// One of the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedFile {
+    pub path: PathBuf,
+    /// Its size in bytes (an image has holes: less may be on the disk).
+    pub bytes: u64,
+}
+
+impl PackedFile {
+    /// The file that is there.
+    pub(crate) fn at(path: PathBuf) -> Result<PackedFile, BuildError> {
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(PackedFile {
+                path,
+                bytes: metadata.len(),
+            }),
+            Err(source) => Err(BuildError::Output { path, source }),
+        }
+    }
+}
+
+/// Packs into the folder `dir`, which is there.
+pub(crate) fn write(format: Format, goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError> {
+    match format {
+        Format::Qemu => qemu::write(goods, dir).map(Packed::from),
+    }
+}
