@@ -15,5 +15,7 @@ mod numbered;
 pub mod cpio;
 pub mod erofs;
 pub mod ext4;
+pub mod gzip;
 pub mod lz4;
+pub mod oci;
 pub mod tar;
