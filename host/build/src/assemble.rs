@@ -40,7 +40,7 @@ pub fn build(
 ) -> Result<Output, BuildError> {
     // Before the minutes of compilation, not after them.
     let dir = output::prepare(recipe, Format::Qemu, out)?;
-    let made = Made::of(ctx, recipe)?;
+    let made = Made::of(ctx, recipe, Booted::ByItself)?;
     let output = format::qemu::write(&Goods::new(ctx, recipe, &made, users), &dir)?;
     output::publish(out, &dir, &made.used)?;
     Ok(output)
@@ -58,7 +58,11 @@ pub fn pack(
     out: &Path,
 ) -> Result<Packed, BuildError> {
     let dir = output::prepare(recipe, format, out)?;
-    let made = Made::of(ctx, recipe)?;
+    let booted = match format.has_kernel() {
+        true => Booted::ByItself,
+        false => Booted::BySomebodyElse,
+    };
+    let made = Made::of(ctx, recipe, booted)?;
     let packed = format::write(format, &Goods::new(ctx, recipe, &made, users), &dir)?;
     output::publish(out, &dir, &made.used)?;
     Ok(packed)
@@ -80,10 +84,10 @@ pub struct Bare {
 /// # Errors
 /// [`BuildError`].
 pub fn build_bare(ctx: &Context, recipe: &Recipe) -> Result<Bare, BuildError> {
-    let made = Made::of(ctx, recipe)?;
+    let made = Made::of(ctx, recipe, Booted::ByItself)?;
     let image = image::make(ctx, &made.stack, &made.parts(recipe))?;
     Ok(Bare {
-        kernel: made.kernel.vmlinux,
+        kernel: made.kernel().vmlinux.clone(),
         system: image.path,
         system_bytes: image.bytes,
         unpacked_bytes: image.unpacked_bytes,
@@ -100,16 +104,25 @@ pub fn users_word() -> String {
 /// # Errors
 /// [`BuildError`].
 pub fn tree(ctx: &Context, recipe: &Recipe) -> Result<Tree, BuildError> {
-    let made = Made::of(ctx, recipe)?;
+    let made = Made::of(ctx, recipe, Booted::ByItself)?;
     made.stack
         .tree(&made.parts(recipe))
         .map_err(BuildError::Layer)
 }
 
+/// Whose kernel runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Booted {
+    /// It brings one.
+    ByItself,
+    /// That of a host, as in a container.
+    BySomebodyElse,
+}
+
 /// What an image is put together from.
 pub(crate) struct Made {
     pub(crate) stack: Stack,
-    pub(crate) kernel: Kernel,
+    kernel: Option<Kernel>,
     node: Node,
     programs: Vec<Program>,
     /// All outside inputs.
@@ -117,11 +130,11 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    fn of(ctx: &Context, recipe: &Recipe) -> Result<Made, BuildError> {
+    fn of(ctx: &Context, recipe: &Recipe, booted: Booted) -> Result<Made, BuildError> {
         let manifest = Manifest::load(&ctx.source).map_err(BuildError::Manifest)?;
         let stack = Stack::load(&ctx.source, recipe.layer).map_err(BuildError::Layer)?;
-        let (kernel, node, programs) = parts(ctx, &manifest, recipe, &stack)?;
-        let used = used_inputs(&kernel, &node);
+        let (kernel, node, programs) = parts(ctx, &manifest, recipe, &stack, booted)?;
+        let used = used_inputs(kernel.as_ref(), &node);
         Ok(Made {
             stack,
             kernel,
@@ -129,6 +142,12 @@ impl Made {
             programs,
             used,
         })
+    }
+
+    /// Of what boots by itself.
+    pub(crate) fn kernel(&self) -> &Kernel {
+        let kernel = self.kernel.as_ref();
+        kernel.expect("a format that boots by itself is made with a kernel")
     }
 
     pub(crate) fn parts<'a>(&'a self, recipe: &'a Recipe) -> Parts<'a> {
@@ -141,8 +160,9 @@ impl Made {
     }
 }
 
-fn used_inputs(kernel: &Kernel, node: &Node) -> Vec<UsedInput> {
-    [&kernel.used]
+fn used_inputs(kernel: Option<&Kernel>, node: &Node) -> Vec<UsedInput> {
+    kernel
+        .map(|kernel| &kernel.used)
         .into_iter()
         .chain(&node.used)
         .cloned()
@@ -155,7 +175,8 @@ fn parts(
     manifest: &Manifest,
     recipe: &Recipe,
     stack: &Stack,
-) -> Result<(Kernel, Node, Vec<Program>), BuildError> {
+    booted: Booted,
+) -> Result<(Option<Kernel>, Node, Vec<Program>), BuildError> {
     let stop_others = |error: BuildError| {
         ctx.cancel.store(true, Ordering::Relaxed);
         error
@@ -170,8 +191,12 @@ fn parts(
             let built: Result<Vec<Program>, _> = stack.programs().map(build).collect();
             built.map_err(|e| stop_others(BuildError::Program(e)))
         });
-        let kernel = kernel::build(ctx, manifest, recipe.profile())
-            .map_err(|e| stop_others(BuildError::Kernel(e)));
+        let kernel = match booted {
+            Booted::ByItself => kernel::build(ctx, manifest, recipe.profile())
+                .map(Some)
+                .map_err(|e| stop_others(BuildError::Kernel(e))),
+            Booted::BySomebodyElse => Ok(None),
+        };
         let node = node.join().expect("preparing Node.js does not panic");
         let programs = programs.join().expect("building programs does not panic");
         // Of several failures the first real one counts: the others were cancelled because of it.

@@ -1,6 +1,12 @@
 //! How what was made is packed: a module for each format.
 
+mod container;
+mod docker;
+mod netboot;
+mod oci;
 pub(crate) mod qemu;
+mod tar;
+mod wsl;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +17,8 @@ use crate::context::Context;
 use crate::fetch::UsedInput;
 use crate::kernel::Kernel;
 use crate::recipe::{Format, Recipe, RootKind};
+
+use netboot::Sums;
 
 /// What a format packs. What takes time is made when it is asked for, and comes from the cache where it can.
 pub(crate) struct Goods<'a> {
@@ -37,7 +45,7 @@ impl<'a> Goods<'a> {
     }
 
     pub(crate) fn kernel(&self) -> &'a Kernel {
-        &self.made.kernel
+        self.made.kernel()
     }
 
     /// What all of it is made from.
@@ -71,8 +79,8 @@ pub struct Packed {
     pub users: Option<UsersImage>,
     /// A script that boots it without this program.
     pub run_script: Option<PathBuf>,
-    /// What `uname -r` says.
-    pub kernel_release: String,
+    /// What `uname -r` says, where it brings a kernel.
+    pub kernel_release: Option<String>,
     /// What all of it was made from.
     pub inputs: Vec<UsedInput>,
 }
@@ -98,9 +106,33 @@ impl PackedFile {
     }
 }
 
+impl Packed {
+    /// What runs on somebody else's kernel.
+    fn without_kernel(
+        goods: &Goods<'_>,
+        dir: &Path,
+        files: Vec<PathBuf>,
+    ) -> Result<Packed, BuildError> {
+        Ok(Packed {
+            dir: dir.to_owned(),
+            files: files.into_iter().map(PackedFile::at).collect::<Result<_, _>>()?,
+            users: None,
+            run_script: None,
+            kernel_release: None,
+            inputs: goods.inputs().to_vec(),
+        })
+    }
+}
+
 /// Packs into the folder `dir`, which is there.
 pub(crate) fn write(format: Format, goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError> {
     match format {
         Format::Qemu => qemu::write(goods, dir).map(Packed::from),
+        Format::Oci => oci::write(goods, dir),
+        Format::Docker => docker::write(goods, dir),
+        Format::Tar => tar::write(goods, dir),
+        Format::Wsl => wsl::write(goods, dir),
+        Format::Initramfs => netboot::write(goods, dir, Sums::Left),
+        Format::Netboot => netboot::write(goods, dir, Sums::Written),
     }
 }

@@ -18,7 +18,7 @@ pub(crate) use tree::{Parts, sources_json};
 pub use users::UsersError;
 
 /// `layer.toml`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerFile {
     /// The layer below, whose contents this one has as well; what both have is this one's.
@@ -47,7 +47,7 @@ pub struct LayerFile {
     users: Option<UsersItem>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DirectoryItem {
     path: PathBuf,
@@ -55,7 +55,7 @@ struct DirectoryItem {
 }
 
 /// Where npm goes, with links to its commands.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NpmItem {
     path: PathBuf,
@@ -64,14 +64,14 @@ struct NpmItem {
 }
 
 /// Where the homes go that are in `layers/<name>/users`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UsersItem {
     path: PathBuf,
 }
 
 /// A program of `os/`, and where it goes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProgramItem {
     /// The Cargo package.
@@ -84,7 +84,7 @@ pub struct ProgramItem {
     names: Option<PathBuf>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LinkItem {
     path: PathBuf,
@@ -92,7 +92,7 @@ struct LinkItem {
 }
 
 /// A file that is short enough to stand in `layer.toml`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TextItem {
     path: PathBuf,
@@ -100,7 +100,7 @@ struct TextItem {
     text: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeviceItem {
     path: PathBuf,
@@ -109,7 +109,7 @@ struct DeviceItem {
     mode: u16,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NodeItem {
     path: PathBuf,
@@ -211,6 +211,19 @@ impl Stack {
             stack.files.insert(0, (name, file));
         }
         Ok(stack)
+    }
+
+    /// The stack without its uppermost layer. None for the lowest, and for what stands upon a layer that nobody can ask for:
+    /// those belong together.
+    pub(crate) fn below(&self) -> Option<Stack> {
+        let (_, files) = self.files.split_last()?;
+        let (name, _) = files.last()?;
+        Some(Stack {
+            layer: name.parse().ok()?,
+            files: files.to_vec(),
+            text: self.text.clone(),
+            folder: self.folder.clone(),
+        })
     }
 
     /// The system programs, in the order in which [`Parts`] wants them.

@@ -95,6 +95,18 @@ choice! {
     Format, "format" {
         /// Kernel, system image and a script that boots them.
         Qemu = "qemu",
+        /// A folder with the image of a container, as the Open Container Initiative describes it.
+        Oci = "oci",
+        /// The same as an archive for `docker load`.
+        Docker = "docker",
+        /// The root filesystem of a container as an archive.
+        Tar = "tar",
+        /// The same for the Windows Subsystem for Linux.
+        Wsl = "wsl",
+        /// Kernel and one archive with the system, which are loaded into memory: from a network, for instance.
+        Initramfs = "initramfs",
+        /// The same as a server offers it, with checksums.
+        Netboot = "netboot",
     }
 }
 
@@ -154,6 +166,34 @@ impl Format {
     pub fn profile(self) -> Option<Profile> {
         match self {
             Format::Qemu => None,
+            Format::Initramfs | Format::Netboot => Some(Profile::Pc),
+            Format::Oci | Format::Docker | Format::Tar | Format::Wsl => None,
+        }
+    }
+
+    /// Whether it boots by itself. What does not runs on somebody else's kernel, without privileges.
+    pub fn has_kernel(self) -> bool {
+        match self {
+            Format::Qemu | Format::Initramfs | Format::Netboot => true,
+            Format::Oci | Format::Docker | Format::Tar | Format::Wsl => false,
+        }
+    }
+
+    /// Whether it is made of that layer. Sessions take a kernel of one's own: without one there is nothing that the layer
+    /// initramfs could do.
+    pub fn takes(self, layer: Layer) -> bool {
+        match layer {
+            Layer::Barebones | Layer::Usersfs => true,
+            Layer::Initramfs | Layer::Application => self.has_kernel(),
+        }
+    }
+}
+
+impl Arch {
+    /// What images of containers call it: the name that Go has for it.
+    pub fn container_name(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "amd64",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use nodeos_build::assemble::{Renewal, UsersOrder};
-use nodeos_build::recipe::{Flavor, Layer, RootKind};
+use nodeos_build::recipe::{Flavor, Format, Layer, Profile, RootKind};
 use nodeos_vm::machine::{PortForward, Root};
 use thiserror::Error;
 
@@ -17,6 +17,14 @@ pub enum PlanError {
     NoScreen,
     #[error("the layer {layer} has no users partition")]
     NoUsers { layer: Layer },
+    #[error("the format {format} cannot be made of the layer {layer}: its sessions take a kernel of their own")]
+    NoSessions { format: Format, layer: Layer },
+    #[error("the format {format} cannot be made of the layer {layer} alone: it has no application")]
+    NoApplication { format: Format, layer: Layer },
+    #[error("the format {format} has no kernel")]
+    NoKernel { format: Format },
+    #[error("the format {format} has no users partition")]
+    NoPartition { format: Format },
     #[error("port {host} of this host was given twice")]
     PortTwice { host: u16 },
     #[error("this QEMU has no virtio-pmem device, which --root pmem needs")]
@@ -39,6 +47,18 @@ impl PlanError {
             PlanError::NoUsers { .. } => {
                 "leave --users and --fresh away, or give --layer usersfs".to_owned()
             }
+            PlanError::NoSessions { .. } => {
+                "give --layer usersfs, which has a shell, or --layer barebones, which has Node.js"
+                    .to_owned()
+            }
+            PlanError::NoApplication { .. } => {
+                "give --layer barebones: that is what applications stand upon".to_owned()
+            }
+            PlanError::NoKernel { .. } => "leave --profile away".to_owned(),
+            PlanError::NoPartition { .. } => {
+                "leave --users-size and --fresh away: homes are as large as the container allows"
+                    .to_owned()
+            }
             PlanError::PortTwice { .. } => {
                 "give each --port another number before the colon".to_owned()
             }
@@ -58,8 +78,35 @@ impl PlanError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            PlanError::NoScreen | PlanError::NoUsers { .. } | PlanError::PortTwice { .. }
+            PlanError::NoScreen
+                | PlanError::NoUsers { .. }
+                | PlanError::NoSessions { .. }
+                | PlanError::NoApplication { .. }
+                | PlanError::NoKernel { .. }
+                | PlanError::NoPartition { .. }
+                | PlanError::PortTwice { .. }
         )
+    }
+}
+
+/// Whether the format is one that this layer can have, and flags mean something in it. `partition` is whether something was
+/// asked for that only a users partition has.
+pub fn format(
+    format: Format,
+    layer: Layer,
+    profile: Option<Profile>,
+    partition: Option<u64>,
+) -> Result<(), PlanError> {
+    if !format.takes(layer) {
+        return Err(match layer {
+            Layer::Application => PlanError::NoApplication { format, layer },
+            _ => PlanError::NoSessions { format, layer },
+        });
+    }
+    match (format.has_kernel(), profile, partition) {
+        (false, Some(_), _) => Err(PlanError::NoKernel { format }),
+        (false, None, Some(_)) => Err(PlanError::NoPartition { format }),
+        _ => Ok(()),
     }
 }
 

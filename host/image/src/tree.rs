@@ -194,6 +194,22 @@ impl Tree {
         Ok(())
     }
 
+    /// What has to be laid over `lower` to have this tree: entries that `lower` lacks or has otherwise, and the directories
+    /// above them. What only `lower` has stays there then: a tree cannot say that something is gone.
+    pub fn above(&self, lower: &Tree) -> Tree {
+        let mut upper = Tree::new();
+        let differs = |(path, entry): &(&Path, &Entry)| lower.get(path) != Some(*entry);
+        for (path, _) in self.iter().filter(differs) {
+            // Each of them is in this tree, and a directory where it has to be one.
+            let whole = path.ancestors().filter_map(|path| {
+                let entry = self.get(path)?;
+                Some((path.to_path_buf(), entry.clone()))
+            });
+            upper.entries.extend(whole);
+        }
+        upper
+    }
+
     fn is_directory(&self, path: &Path) -> bool {
         self.get(path).is_some_and(|e| e.kind == Kind::Directory)
     }

@@ -9,7 +9,7 @@ use rustix::process::{self, Pid};
 use crate::events::{self, Event, Events};
 use crate::log::Log;
 use crate::processes::{self, Left, Scope};
-use crate::program;
+use crate::program::{self, Giver};
 use crate::stop::{Stop, Verdict};
 
 /// What a container's managers take for "it could not run" (docker-run(1)).
@@ -34,7 +34,7 @@ pub(crate) fn run(mut log: Log, invocation: &Invocation, blocked: Result<(), Err
         }
     };
     let spec = program::boot_spec(&mut log);
-    let started = program::plan(invocation, &spec)
+    let started = program::plan(invocation, &spec, Giver::Person)
         .and_then(|plan| program::start(&plan, Terminal::OwnJob, None));
     let main = match started {
         Ok(main) => main,

@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::events::{self, End, Event, Events, ReceiveSignalsError};
 use crate::log::{self, Log};
 use crate::processes::{self, Left, Scope};
-use crate::program::{self, Plan, StartProgramError};
+use crate::program::{self, Giver, Plan, StartProgramError};
 use crate::steps::{self, RequiredStepFailed};
 use crate::stop::{Stop, Verdict};
 use crate::{console, files, mounts};
@@ -87,7 +87,7 @@ fn live(
     steps::run(log, steps::REST).map_err(RunMachineError::Steps)?;
 
     let spec = program::boot_spec(log);
-    let plan = program::plan(invocation, &spec).map_err(RunMachineError::Start)?;
+    let plan = program::plan(invocation, &spec, Giver::Kernel).map_err(RunMachineError::Start)?;
     let console = console::open_for_program().map_err(|errno| RunMachineError::Console {
         source: OsError(errno),
     })?;

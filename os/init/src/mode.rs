@@ -46,7 +46,10 @@ pub(crate) fn detect(log: &mut Log, env: &[CString]) -> Mode {
         fs::stat(PID_NAMESPACE)
     });
     match namespace {
-        Ok(namespace) if namespace.st_ino == FIRST_PID_NAMESPACE => Mode::Machine { proc },
+        // A sandbox that plays Linux may give any namespace the first one's number, and no right to reboot.
+        Ok(namespace) if namespace.st_ino == FIRST_PID_NAMESPACE && may_reboot() => {
+            Mode::Machine { proc }
+        }
         Err(_) if may_reboot() && !names_container(env) => Mode::Machine { proc },
         Ok(_) | Err(_) => Mode::Container,
     }

@@ -91,14 +91,54 @@ pub(crate) fn boot_spec(log: &mut Log) -> BootSpec {
     }
 }
 
-/// Chooses the program: the command line's (an absolute path as first argument), else `/sbin/init` with the arguments
-/// given, else `boot.json`'s with the arguments given after its own.
-pub(crate) fn plan(invocation: &Invocation, spec: &BootSpec) -> Result<Plan, StartProgramError> {
+/// Who gives `init` its arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Giver {
+    /// The kernel: everything on its command line that it does not know itself.
+    Kernel,
+    /// A person, or a program in a person's place, as with `docker run IMAGE node --version`.
+    Person,
+}
+
+/// Chooses the program: the command line's (an absolute path as first argument; of a person any name that is no option,
+/// which is looked for in `PATH`), else `/sbin/init` with the arguments given, else `boot.json`'s with the arguments given
+/// after its own.
+pub(crate) fn plan(
+    invocation: &Invocation,
+    spec: &BootSpec,
+    giver: Giver,
+) -> Result<Plan, StartProgramError> {
     let given = invocation.args.get(1..).unwrap_or_default();
-    let args = choose(given, &spec.program, system_init)?;
-    Ok(Plan {
-        args,
-        env: environment(&invocation.env, spec),
+    let env = environment(&invocation.env, spec);
+    let args = match (giver, given) {
+        (Giver::Person, [name, rest @ ..]) if !name.as_bytes().starts_with(b"-") => {
+            let program = find(name, &env)?;
+            core::iter::once(program).chain(rest.iter().cloned()).collect()
+        }
+        _ => choose(given, &spec.program, system_init)?,
+    };
+    Ok(Plan { args, env })
+}
+
+/// The file of a program as execvp(3) finds it: a name with a slash is a path.
+fn find(name: &CStr, env: &[CString]) -> Result<CString, StartProgramError> {
+    if name.to_bytes().contains(&b'/') {
+        return Ok(name.into());
+    }
+    let path = env
+        .iter()
+        .find_map(|variable| variable.as_bytes().strip_prefix(b"PATH="))
+        .unwrap_or_default();
+    let candidates = path.split(|&byte| byte == b':').filter_map(|folder| {
+        CString::new([folder, b"/", name.to_bytes()].concat()).ok()
+    });
+    let mut programs = candidates.filter(|file| {
+        fs::stat(file).is_ok_and(|found| fs::FileType::from_raw_mode(found.st_mode).is_file())
+            && fs::access(file, fs::Access::EXEC_OK).is_ok()
+    });
+    programs.next().ok_or_else(|| StartProgramError::Exec {
+        path: name.into(),
+        source: OsError(Errno::NOENT),
     })
 }
 
@@ -283,6 +323,30 @@ mod tests {
             choice(&["single"], SystemInit::Ourselves, &["/bin/node"]),
             "/bin/node single"
         );
+    }
+
+    #[test]
+    fn a_person_names_a_program_as_in_a_shell_and_options_are_the_programs_own() {
+        let spec = BootSpec {
+            program: vec!["/bin/node".to_owned()],
+            ..BootSpec::default()
+        };
+        let check = |given: &[&str], expected: &str| {
+            let invocation = Invocation {
+                args: strings(&[&["/init"], given].concat()),
+                env: strings(&["PATH=/nowhere:/proc/self"]),
+            };
+            let said = match plan(&invocation, &spec, Giver::Person) {
+                Ok(plan) => plan.args.iter().map(|arg| arg.to_str().unwrap()).collect::<Vec<_>>().join(" "),
+                Err(error) => crate::log::sentence(&error),
+            };
+            assert_eq!(said, expected, "{given:?}");
+        };
+        check(&["exe", "-a"], "/proc/self/exe -a");
+        check(&["./a", "b"], "./a b");
+        check(&["/bin/a"], "/bin/a");
+        // A folder is no program.
+        check(&["fd"], "cannot start fd: No such file or directory");
     }
 
     #[test]

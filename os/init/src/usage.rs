@@ -17,7 +17,8 @@ Runs one program as the parent of everything, and reaps what ends.
 As PID 1 of a machine it mounts the kernel's filesystems first, and stops the machine when no process is left.
 Elsewhere, as in a container, it hands signals on to the program and ends with the program's exit code.
 
-Without a /PROGRAM it is /sbin/init, or else the one that /etc/nodeos/boot.json names.
+Without a /PROGRAM it is /sbin/init, or else the one that /etc/nodeos/boot.json names. In a container a PROGRAM
+is also looked for in PATH; arguments that begin with - are those of the program that is named there.
 
 Options, unless it is PID 1:
   --help     Show this

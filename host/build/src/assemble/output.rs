@@ -55,8 +55,13 @@ pub(crate) fn link(from: &Path, to: &Path) -> Result<(), BuildError> {
 
 /// A file with this text and mode.
 pub(crate) fn write(path: &Path, text: &str, mode: u32) -> Result<(), BuildError> {
+    write_bytes(path, text.as_bytes(), mode)
+}
+
+/// A file with these bytes and mode.
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8], mode: u32) -> Result<(), BuildError> {
     replace(path, |temporary| {
-        fs::write(temporary, text)?;
+        fs::write(temporary, bytes)?;
         fs::set_permissions(temporary, fs::Permissions::from_mode(mode))
     })
 }

@@ -84,7 +84,7 @@ impl From<Output> for Packed {
                 .collect(),
             users: output.users,
             run_script: Some(output.run_script),
-            kernel_release: output.kernel_release,
+            kernel_release: Some(output.kernel_release),
             inputs: output.inputs,
         }
     }

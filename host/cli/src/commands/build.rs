@@ -46,6 +46,8 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
     let selection = &arguments.selection;
     let users = selection.users_order();
     plan::users(selection.layer, &users)?;
+    let format = arguments.format;
+    plan::format(format, selection.layer, arguments.profile, selection.users_size)?;
     let interrupt = Interrupt::watch()?;
     let context = environment::context(global, streams, &interrupt.flag)?;
     let before = if arguments.json {
@@ -53,7 +55,6 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
     } else {
         HashMap::new()
     };
-    let format = arguments.format;
     let recipe = Recipe {
         profile: arguments.profile.or(format.profile()),
         ..selection.recipe(Flavor::Mainframe, RootKind::Pmem)
@@ -174,7 +175,7 @@ mod tests {
             ],
             users: None,
             run_script: Some(file("run.sh")),
-            kernel_release: "6.12.117-nodeos".to_owned(),
+            kernel_release: Some("6.12.117-nodeos".to_owned()),
             inputs: Vec::new(),
         }
     }

@@ -202,3 +202,33 @@ fn folders_above_an_entry_are_made_where_there_are_none() {
     assert_eq!(tree.get("/etc/a"), Some(&Entry::directory(0o111)));
     assert!(tree.insert_with_folders("a", file(), 0o111).is_err());
 }
+
+#[test]
+fn what_lies_above_a_lower_tree_makes_the_whole_again() {
+    let mut lower = Tree::new();
+    for (path, entry) in [
+        ("/bin", Entry::directory(0o755)),
+        ("/bin/node", Entry::file(0o755, *b"node")),
+        ("/etc", Entry::directory(0o111)),
+        ("/etc/issue", Entry::file(0o444, *b"one")),
+        ("/lib", Entry::directory(0o111)),
+        ("/lib/a", Entry::symlink("b")),
+    ] {
+        lower.insert(path, entry).unwrap();
+    }
+    let mut whole = lower.clone();
+    for (path, entry) in [
+        ("/etc/issue", Entry::file(0o444, *b"two")),
+        ("/lib", Entry::directory(0o555)),
+        ("/home", Entry::directory(0o755).owned_by(1, 1)),
+    ] {
+        whole.insert(path, entry).unwrap();
+    }
+    let upper = whole.above(&lower);
+    let paths: Vec<_> = upper.iter().map(|(path, _)| path.to_str().unwrap()).collect();
+    assert_eq!(paths, ["/", "/etc", "/etc/issue", "/home", "/lib"]);
+    assert_eq!(upper.get("/etc").unwrap().mode, 0o111);
+    lower.merge(upper).unwrap();
+    assert_eq!(lower, whole);
+    assert_eq!(whole.above(&whole), Tree::new());
+}

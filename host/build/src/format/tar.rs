@@ -1,0 +1,18 @@
+//! The format `tar`: the root filesystem of a container as one packed archive, for whatever unpacks one.
+
+use std::path::Path;
+
+use super::container::{self, Container};
+use super::{Goods, Packed};
+use crate::assemble::{BuildError, output};
+
+const FILE: &str = "root.tar.gz";
+
+pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError> {
+    let layer = goods.recipe.layer;
+    let whole = Container::of(goods)?.whole(layer)?;
+    let blob = container::blob(goods, &format!("{layer} in one"), &whole)?;
+    let path = dir.join(FILE);
+    output::link(&blob.path, &path)?;
+    Packed::without_kernel(goods, dir, vec![path])
+}
