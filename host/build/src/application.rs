@@ -4,6 +4,7 @@
 //! is below both is the system's, and not made here. Nothing is written into the project.
 
 mod addons;
+pub mod compile_cache;
 mod discover;
 mod error;
 mod files;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 use nodeos_spec::application::{ApplicationSpec, DEFAULT_ID, DEFAULT_STOP_GRACE, FOLDER};
 use nodeos_spec::package::{LibcChoice, Package};
 
+use crate::cache::Key;
 use crate::context::Context;
 use crate::manifest::Manifest;
 use crate::node::host::{self, HostNode};
@@ -74,12 +76,23 @@ pub struct Application {
     pub spec: ApplicationSpec,
     /// Its dependencies, where it has any. Belongs below [`Application::application`].
     pub dependencies: Option<LayerImage>,
+    /// What its scripts were compiled to, where it has that ([`compile_cache::provide`]). Belongs between the two others.
+    pub compile_cache: Option<LayerImage>,
     /// Its own files, and `application.json`.
     pub application: LayerImage,
     /// The folder whose changes change it. None for a package from the registry.
     pub folder: Option<PathBuf>,
     /// What people should know once, each a sentence.
     pub notes: Vec<String>,
+    training_key: Option<Key>,
+}
+
+impl Application {
+    /// Its images, the lowest first.
+    pub fn layers(&self) -> impl Iterator<Item = &LayerImage> {
+        let below = self.dependencies.iter().chain(&self.compile_cache);
+        below.chain([&self.application])
+    }
 }
 
 /// Makes the images of an application, or finds them in the cache.
@@ -316,6 +329,8 @@ impl Built {
     ) -> Result<Application, PrepareApplicationError> {
         let spec = self.spec();
         let application = image::application(makers.ctx, &host, &self.listing, &spec, &self.start)?;
+        let training_key =
+            compile_cache::key(&self.config, &self.start, &spec, &node, installed.as_ref());
         Ok(Application {
             name: self.name,
             config: self.config,
@@ -324,9 +339,11 @@ impl Built {
             start: self.start,
             spec,
             dependencies: installed.map(|installed| installed.image),
+            compile_cache: None,
             application,
             folder: self.folder,
             notes,
+            training_key,
         })
     }
 

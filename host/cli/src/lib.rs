@@ -23,6 +23,7 @@ pub mod output;
 pub mod plan;
 pub mod port;
 pub mod source;
+pub mod training;
 pub mod users_size;
 
 use std::ffi::OsString;

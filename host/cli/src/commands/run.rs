@@ -5,13 +5,13 @@ mod flags;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nodeos_build::application::{self, Application, LayerImage, Order, Source};
+use nodeos_build::application::{self, Application, Order, PrepareApplicationError, Source};
 use nodeos_build::assemble::{self, Bare};
 use nodeos_build::context::Context;
 use nodeos_build::progress::{Progress, Silent};
 use nodeos_build::recipe::{Arch, Flavor, Format, Layer, Recipe, RootKind};
 use nodeos_spec::application::ApplicationSpec;
-use nodeos_vm::machine::{Machine, MappedImage, Network, PortForward};
+use nodeos_vm::machine::{Machine, Network, PortForward};
 
 use crate::arguments::Global;
 use crate::exit::Exit;
@@ -28,6 +28,7 @@ use crate::output::errors::Failure;
 use crate::output::patience::{PATIENCE, Patient};
 use crate::output::quote;
 use crate::output::streams::Streams;
+use crate::training::{self, Trainer};
 use crate::{ca_bundle, env_file, environment, plan};
 
 pub use flags::Arguments;
@@ -67,7 +68,7 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
         .flatten()
         .for_each(|note| tell(note, streams));
 
-    let built = build(arguments, global, source, root, streams)?;
+    let built = build(arguments, global, source, root, &host, streams)?;
     built
         .application
         .notes
@@ -112,6 +113,7 @@ fn build(
     global: &Global,
     source: Source,
     root: RootKind,
+    host: &HostVm,
     streams: &Streams,
 ) -> Result<Built, Failure> {
     let interrupt = Interrupt::watch()?;
@@ -130,12 +132,11 @@ fn build(
         libc: arguments.libc,
         arch: Arch::X86_64,
     };
-    let application = match application::prepare(&context, &order) {
-        Err(error) if error.is_cancelled() && interrupt.was_signalled() => {
-            return Err(InterruptedError.into());
-        }
-        prepared => prepared?,
+    let or_interrupted = |error: PrepareApplicationError| match error.is_cancelled() {
+        true if interrupt.was_signalled() => Failure::from(InterruptedError),
+        _ => error.into(),
     };
+    let mut application = application::prepare(&context, &order).map_err(or_interrupted)?;
     let recipe = Recipe {
         layer: Layer::Application,
         flavor: Flavor::Mainframe,
@@ -145,6 +146,14 @@ fn build(
         root,
     };
     let system = environment::unless_stopped(&interrupt, assemble::build_bare(&context, &recipe))?;
+    let trainer = Trainer {
+        context: &context,
+        host,
+        root,
+        system: &system,
+        ports: arguments.ports.iter().map(|port| port.guest).collect(),
+    };
+    trainer.warm_up(&mut application).map_err(or_interrupted)?;
     if interrupt.was_signalled() {
         return Err(InterruptedError.into());
     }
@@ -181,11 +190,7 @@ fn order(
     machine.accel = host.accel;
     machine.memory_mib = memory_mib;
     machine.cpus = arguments.cpus.or(config.cpus).unwrap_or(DEFAULT_CPUS);
-    let layers = application
-        .dependencies
-        .iter()
-        .chain([&application.application]);
-    machine.layers = layers.map(mapped).collect();
+    machine.layers = application.layers().map(training::mapped).collect();
     // An application may reach what this host reaches, whether somebody reaches it or not.
     machine.network = Network::ByTheKernel;
     machine.ports = match arguments.ports.is_empty() {
@@ -249,13 +254,6 @@ fn orders(
         spec.restart = restart;
     }
     Ok(spec)
-}
-
-fn mapped(layer: &LayerImage) -> MappedImage {
-    MappedImage {
-        image: layer.path.clone(),
-        size: layer.bytes,
-    }
 }
 
 /// The path wherever QEMU is started.
