@@ -14,7 +14,7 @@ use super::nodeos::Nodeos;
 use crate::cpu;
 use crate::machine::Moment;
 
-/// Below the checkout: the compiler of TypeScript, nine megabytes of which are one script.
+/// Below the checkout: the compiler of TypeScript, six megabytes of which are one script.
 const APPLICATION: &str = "tests/applications/compiler";
 /// It loads all of it, and does nothing with it.
 const ARGUMENT: &str = "--version";
