@@ -6,6 +6,7 @@
 //! Who follows a project's changes compares outlines of it, and makes no images.
 
 mod addons;
+pub mod compile_cache;
 mod discover;
 mod error;
 mod files;
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 use nodeos_spec::application::{ApplicationSpec, DEFAULT_ID, DEFAULT_STOP_GRACE, FOLDER};
 use nodeos_spec::package::{LibcChoice, Package};
 
+use crate::cache::Key;
 use crate::context::Context;
 use crate::manifest::Manifest;
 use crate::node::host::{self, HostNode};
@@ -78,6 +80,8 @@ pub struct Application {
     pub spec: ApplicationSpec,
     /// Its dependencies, where it has any. Belongs below [`Application::application`].
     pub dependencies: Option<LayerImage>,
+    /// What its scripts were compiled to, where it has that ([`compile_cache::provide`]). Belongs between the two others.
+    pub compile_cache: Option<LayerImage>,
     /// Its own files, and `application.json`.
     pub application: LayerImage,
     /// The folder whose changes change it. None for a package from the registry.
@@ -86,6 +90,15 @@ pub struct Application {
     pub outline: Outline,
     /// What people should know once, each a sentence.
     pub notes: Vec<String>,
+    training_key: Option<Key>,
+}
+
+impl Application {
+    /// Its images, the lowest first.
+    pub fn layers(&self) -> impl Iterator<Item = &LayerImage> {
+        let below = self.dependencies.iter().chain(&self.compile_cache);
+        below.chain([&self.application])
+    }
 }
 
 /// Makes the images of an application, or finds them in the cache.
@@ -362,6 +375,13 @@ impl Built {
         let outline = self.outline();
         let application =
             image::application(makers.ctx, &self.host, &self.listing, &spec, &self.start)?;
+        let training_key = compile_cache::key(
+            &self.config,
+            &self.start,
+            &spec,
+            &self.node,
+            self.installed.as_ref(),
+        );
         Ok(Application {
             name: self.name,
             config: self.config,
@@ -370,10 +390,12 @@ impl Built {
             start: self.start,
             spec,
             dependencies: self.installed.map(|installed| installed.image),
+            compile_cache: None,
             application,
             folder: self.folder,
             outline,
             notes: self.notes,
+            training_key,
         })
     }
 

@@ -47,7 +47,12 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
     let users = selection.users_order();
     plan::users(selection.layer, &users)?;
     let format = arguments.format;
-    plan::format(format, selection.layer, arguments.profile, selection.users_size)?;
+    plan::format(
+        format,
+        selection.layer,
+        arguments.profile,
+        selection.users_size,
+    )?;
     let interrupt = Interrupt::watch()?;
     let context = environment::context(global, streams, &interrupt.flag)?;
     let before = if arguments.json {

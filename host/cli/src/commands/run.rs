@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nodeos_build::application::outline::Outline;
-use nodeos_build::application::{
-    self, Application, LayerImage, Order, PrepareApplicationError, Source,
-};
+use nodeos_build::application::{self, Application, Order, PrepareApplicationError, Source};
 use nodeos_build::assemble::{self, Bare};
 use nodeos_build::context::Context;
 use nodeos_build::progress::{Progress, Silent};
 use nodeos_build::recipe::{Arch, Flavor, Layer, Recipe, RootKind};
 use nodeos_spec::application::{ApplicationSpec, FOLLOW};
-use nodeos_vm::machine::{Machine, MappedImage, Network, PortForward};
+use nodeos_vm::machine::{Machine, Network, PortForward};
 
 use crate::arguments::Global;
 use crate::exit::Exit;
@@ -31,6 +29,7 @@ use crate::output::errors::Failure;
 use crate::output::patience::{PATIENCE, Patient};
 use crate::output::quote;
 use crate::output::streams::Streams;
+use crate::training::{self, Trainer};
 use crate::watch::{self, Looked, Made, Workshop};
 use crate::{ca_bundle, env_file, environment, plan};
 
@@ -81,7 +80,7 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
         arch: Arch::X86_64,
     };
     let make = |interrupt: &Interrupt, streams: &Streams| -> Result<Made, Failure> {
-        let built = build(arguments, global, &wanted, root, interrupt, streams)?;
+        let built = build(arguments, global, &wanted, &host, root, interrupt, streams)?;
         let notes = &built.application.notes;
         notes.iter().for_each(|note| tell(note, streams));
         let outline = built.application.outline.clone();
@@ -192,12 +191,14 @@ fn build(
     arguments: &Arguments,
     global: &Global,
     wanted: &Order,
+    host: &HostVm,
     root: RootKind,
     interrupt: &Interrupt,
     streams: &Streams,
 ) -> Result<Built, Failure> {
     let context = context(arguments, global, interrupt, streams)?;
-    let application = unless_stopped(interrupt, application::prepare(&context, wanted))?;
+    let prepared = application::prepare(&context, wanted);
+    let mut application = unless_stopped(interrupt, prepared)?;
     let recipe = Recipe {
         layer: Layer::Application,
         flavor: Flavor::Mainframe,
@@ -207,6 +208,14 @@ fn build(
         profile: None,
     };
     let system = environment::unless_stopped(interrupt, assemble::build_bare(&context, &recipe))?;
+    let trainer = Trainer {
+        context: &context,
+        host,
+        root,
+        system: &system,
+        ports: arguments.ports.iter().map(|port| port.guest).collect(),
+    };
+    unless_stopped(interrupt, trainer.warm_up(&mut application))?;
     if interrupt.was_signalled() {
         return Err(InterruptedError.into());
     }
@@ -243,11 +252,7 @@ fn order(
     machine.accel = host.accel;
     machine.memory_mib = memory_mib;
     machine.cpus = arguments.cpus.or(config.cpus).unwrap_or(DEFAULT_CPUS);
-    let layers = application
-        .dependencies
-        .iter()
-        .chain([&application.application]);
-    machine.layers = layers.map(mapped).collect();
+    machine.layers = application.layers().map(training::mapped).collect();
     if arguments.watch {
         machine.append.push(FOLLOW.to_owned());
     }
@@ -314,13 +319,6 @@ fn orders(
         spec.restart = restart;
     }
     Ok(spec)
-}
-
-fn mapped(layer: &LayerImage) -> MappedImage {
-    MappedImage {
-        image: layer.path.clone(),
-        size: layer.bytes,
-    }
 }
 
 /// The path wherever QEMU is started.
