@@ -10,7 +10,6 @@ mod files;
 mod image;
 mod install;
 mod manager;
-pub mod memory;
 mod modules;
 mod project;
 mod registry;
@@ -69,8 +68,7 @@ pub struct Application {
     pub node_version: String,
     /// What Node.js is started with.
     pub start: Start,
-    /// What `application.json` in its image says: without volumes, whose devices only the machine's maker knows, and
-    /// without what Node.js is told about the machine's memory.
+    /// What `application.json` in its image says: without volumes, whose devices only the machine's maker knows.
     pub spec: ApplicationSpec,
     /// Its dependencies, where it has any. Belongs below [`Application::application`].
     pub dependencies: Option<LayerImage>,
@@ -339,6 +337,7 @@ impl Built {
         ApplicationSpec {
             name: self.name.clone(),
             argv: self.start.argv(),
+            fit_memory: true,
             env,
             cwd: self.cwd.clone(),
             uid: DEFAULT_ID,

@@ -148,7 +148,12 @@ fn build(line: &str, log: &mut Log) -> Result<Made, MakeViewError> {
     mounts::keep_private()?;
     mounts::leave_rootfs(Path::new(paths::ROOT_AGAIN))?;
     let layers = Layers::mount(line)?;
-    let spec = orders::find(layers.mounted.last().map(PathBuf::as_path))?;
+    let mut spec = orders::find(layers.mounted.last().map(PathBuf::as_path))?;
+    // Without it Node.js finds its limits itself, which are for larger machines.
+    sizes::fit(
+        &mut spec,
+        &fs::read_to_string(paths::MEMORY).unwrap_or_default(),
+    );
     let follows = match cmdline::has(line, FOLLOW) {
         true => Follows::Yes,
         false => Follows::No,

@@ -237,9 +237,6 @@ fn orders(
     machine: &Machine,
 ) -> Result<ApplicationSpec, Failure> {
     let mut spec = application.spec.clone();
-    // Node.js follows the last of two that contradict each other: what somebody asked for.
-    let memory = application::memory::memory_arguments(machine.memory_mib);
-    spec.argv.splice(1..1, memory);
     for file in &arguments.env_files {
         spec.env.extend(env_file::read(file).map_err(Failure::new)?);
     }
