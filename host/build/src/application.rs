@@ -7,6 +7,7 @@ mod addons;
 mod discover;
 mod error;
 mod files;
+mod for_files;
 mod image;
 mod install;
 mod manager;
@@ -16,6 +17,7 @@ mod registry;
 mod script;
 mod source;
 mod syntax;
+pub mod volume;
 
 use std::path::PathBuf;
 
@@ -37,6 +39,7 @@ use project::Project;
 pub use addons::Lacking;
 pub use discover::Start;
 pub use error::PrepareApplicationError;
+pub use for_files::ForFiles;
 pub use image::LayerImage;
 pub use script::ScriptError;
 pub use source::Source;
@@ -68,7 +71,8 @@ pub struct Application {
     pub node_version: String,
     /// What Node.js is started with.
     pub start: Start,
-    /// What `application.json` in its image says: without volumes, whose devices only the machine's maker knows.
+    /// What `application.json` in its image says: without volumes, whose devices only the machine's maker knows, unless it was made
+    /// [`ForFiles`].
     pub spec: ApplicationSpec,
     /// Its dependencies, where it has any. Belongs below [`Application::application`].
     pub dependencies: Option<LayerImage>,
@@ -85,11 +89,32 @@ pub struct Application {
 /// # Errors
 /// [`PrepareApplicationError`].
 pub fn prepare(ctx: &Context, order: &Order) -> Result<Application, PrepareApplicationError> {
+    prepare_as(ctx, order, None)
+}
+
+/// As [`prepare`], for a machine that has its orders from the application's image alone.
+///
+/// # Errors
+/// [`PrepareApplicationError`].
+pub fn prepare_for_files(
+    ctx: &Context,
+    order: &Order,
+    files: &ForFiles,
+) -> Result<Application, PrepareApplicationError> {
+    prepare_as(ctx, order, Some(files))
+}
+
+fn prepare_as(
+    ctx: &Context,
+    order: &Order,
+    files: Option<&ForFiles>,
+) -> Result<Application, PrepareApplicationError> {
     let manifest = Manifest::load(&ctx.source).map_err(PrepareApplicationError::Inputs)?;
     let makers = Makers {
         ctx,
         manifest: &manifest,
         arch: order.arch,
+        files,
     };
     match &order.source {
         Source::Folder(folder) => {
@@ -109,9 +134,15 @@ struct Makers<'a> {
     ctx: &'a Context,
     manifest: &'a Manifest,
     arch: Arch,
+    files: Option<&'a ForFiles>,
 }
 
 impl Makers<'_> {
+    /// Whether it can be what it is to become.
+    fn check(&self, config: &Package) -> Result<(), PrepareApplicationError> {
+        self.files.map_or(Ok(()), |files| files.check(config))
+    }
+
     fn node(&self, libc: Libc) -> Result<Node, PrepareApplicationError> {
         node::prepare(self.ctx, self.manifest, self.arch, libc)
             .map_err(PrepareApplicationError::Node)
@@ -130,6 +161,7 @@ fn prepare_project(
     entry: Option<&str>,
 ) -> Result<Application, PrepareApplicationError> {
     let config = project.package.config()?;
+    makers.check(&config)?;
     // Before anything is fetched: what is wrong with the project itself.
     let found = discover::find(project, &config, entry)?;
     let listing = files::list(project, &config)?;
@@ -166,6 +198,7 @@ fn prepare_file(
 ) -> Result<Application, PrepareApplicationError> {
     let (listing, entry) = source::alone(file)?;
     let config = Package::default();
+    makers.check(&config)?;
     let chosen = choose_libc(makers, order, &config, &Addons::default(), &|_, _| Ok(None))?;
     let built = Built {
         name: project::host_name(&entry),
@@ -183,13 +216,14 @@ fn prepare_package(
     order: &Order,
     package: &str,
 ) -> Result<Application, PrepareApplicationError> {
+    let config = Package::default();
+    makers.check(&config)?;
     // Any Node.js can ask the registry.
     let node = makers.node(Libc::Musl)?;
     let host = makers.host_node(&node, Libc::Musl)?;
     let release = registry::look_up(makers.ctx, &host, package)?;
     let folder = registry::project_for(&release)?;
     let project = Project::read(folder.path())?;
-    let config = Package::default();
     let chosen = choose_libc(makers, order, &config, &Addons::default(), &|node, host| {
         install::install(makers.ctx, node, host, &project, makers.arch)
     })?;
@@ -312,7 +346,10 @@ impl Built {
         installed: Option<Installed>,
         notes: Vec<String>,
     ) -> Result<Application, PrepareApplicationError> {
-        let spec = self.spec();
+        let mut spec = self.spec();
+        if let Some(files) = makers.files {
+            files.complete(&self.config, &mut spec);
+        }
         let application = image::application(makers.ctx, &host, &self.listing, &spec, &self.start)?;
         Ok(Application {
             name: self.name,

@@ -1,5 +1,6 @@
 //! A whole build: kernel, programs and Node.js at the same time, then the image, then the output folder.
 
+pub mod application;
 mod error;
 pub mod image;
 mod output;

@@ -52,13 +52,17 @@ pub fn output_paths(recipe: &Recipe, out: &Path) -> OutputPaths {
 
 /// Makes the folder, so that a build which cannot end well does not begin.
 pub(super) fn prepare(recipe: &Recipe, out: &Path) -> Result<(), BuildError> {
-    let dir = output_paths(recipe, out).dir;
+    writable(&output_paths(recipe, out).dir)
+}
+
+/// Makes a folder, and sees whether a file can be made in it.
+pub(super) fn writable(dir: &Path) -> Result<(), BuildError> {
     let try_out = || {
-        fs::create_dir_all(&dir)?;
-        tempfile::tempfile_in(&dir).map(drop)
+        fs::create_dir_all(dir)?;
+        tempfile::tempfile_in(dir).map(drop)
     };
     try_out().map_err(|source| BuildError::Output {
-        path: dir.clone(),
+        path: dir.to_owned(),
         source,
     })
 }
@@ -80,11 +84,7 @@ pub(super) fn publish(
         &run_script(recipe, image, users.as_ref()),
         0o755,
     )?;
-    let target = paths
-        .dir
-        .strip_prefix(out)
-        .expect("the folder is below out");
-    replace(&out.join("latest"), |temporary| symlink(target, temporary))?;
+    make_latest(&paths.dir, out)?;
     let kernel_bytes = fs::metadata(&paths.kernel)
         .map_err(|source| BuildError::Output {
             path: paths.kernel.clone(),
@@ -103,6 +103,12 @@ pub(super) fn publish(
         run_script: paths.run_script,
         inputs,
     })
+}
+
+/// Has `out/latest` lead to what has been built last.
+pub(super) fn make_latest(dir: &Path, out: &Path) -> Result<(), BuildError> {
+    let target = dir.strip_prefix(out).expect("the folder is below out");
+    replace(&out.join("latest"), |temporary| symlink(target, temporary))
 }
 
 fn run_script(recipe: &Recipe, image: &Image, users: Option<&UsersImage>) -> String {
@@ -131,7 +137,7 @@ fn run_script(recipe: &Recipe, image: &Image, users: Option<&UsersImage>) -> Str
 }
 
 /// A link to a file of the cache; a copy where the folder is on another file system.
-fn link(from: &Path, to: &Path) -> Result<(), BuildError> {
+pub(super) fn link(from: &Path, to: &Path) -> Result<(), BuildError> {
     let same = |a: fs::Metadata, b: fs::Metadata| a.dev() == b.dev() && a.ino() == b.ino();
     if let (Ok(a), Ok(b)) = (fs::metadata(from), fs::symlink_metadata(to))
         && same(a, b)
@@ -143,7 +149,7 @@ fn link(from: &Path, to: &Path) -> Result<(), BuildError> {
     })
 }
 
-fn write(path: &Path, text: &str, mode: u32) -> Result<(), BuildError> {
+pub(super) fn write(path: &Path, text: &str, mode: u32) -> Result<(), BuildError> {
     replace(path, |temporary| {
         fs::write(temporary, text)?;
         fs::set_permissions(temporary, fs::Permissions::from_mode(mode))

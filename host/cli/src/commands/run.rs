@@ -31,6 +31,7 @@ use crate::output::streams::Streams;
 use crate::{ca_bundle, env_file, environment, plan};
 
 pub use flags::Arguments;
+pub(super) use flags::{cpus, memory_mib, ports};
 
 /// Memory of a machine that nobody counted, in MiB: Linux and Node.js take a quarter of it.
 const DEFAULT_MEMORY_MIB: u32 = 128;
@@ -169,7 +170,7 @@ fn order(
         system,
     } = built;
     let config = &application.config;
-    let memory_mib = flags::memory_mib(arguments, config, root);
+    let memory_mib = flags::memory_mib(arguments.memory, config, root);
     if root == RootKind::Initramfs {
         let memory = Memory { mib: memory_mib };
         plan::initramfs_memory(memory, system.system_bytes, system.unpacked_bytes)?;
@@ -180,7 +181,7 @@ fn order(
     );
     machine.accel = host.accel;
     machine.memory_mib = memory_mib;
-    machine.cpus = arguments.cpus.or(config.cpus).unwrap_or(DEFAULT_CPUS);
+    machine.cpus = flags::cpus(arguments.cpus, config);
     let layers = application
         .dependencies
         .iter()
