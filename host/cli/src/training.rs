@@ -10,7 +10,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nodeos_build::application::compile_cache::{self, Trained, Training};
-use nodeos_build::application::memory::memory_arguments;
 use nodeos_build::application::{Application, LayerImage, PrepareApplicationError};
 use nodeos_build::assemble::Bare;
 use nodeos_build::context::Context;
@@ -114,7 +113,6 @@ impl Trainer<'_> {
 
     fn orders(&self, training: &Training) -> String {
         let mut spec = training.spec.clone();
-        spec.argv.splice(1..1, memory_arguments(self.memory_mib()));
         if !self.ports.is_empty() {
             spec.ports.clone_from(&self.ports);
         }

@@ -1,12 +1,12 @@
 //! The users partition: finding it, waiting for it, mounting it, or doing without.
 
-mod find;
 mod temporary;
 
 use std::ffi::CString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nodeos_sandbox::block;
 use nodeos_sandbox::log::Log;
 use nodeos_spec::cmdline::{Access, UsersPartition, Wait};
 use nodeos_spec::device::DeviceSpec;
@@ -46,7 +46,7 @@ pub(crate) enum MountUsersError {
     #[error("there is no {device}, and it has been waited for {} seconds", waited.as_secs())]
     Absent { device: String, waited: Duration },
     #[error("cannot look for the users partition")]
-    Look(#[source] find::FindError),
+    Look(#[source] block::FindDeviceError),
     #[error("{} holds no filesystem that can be mounted", device.display())]
     Unknown { device: PathBuf },
     #[error("cannot mount {} as {fstype} on {}", device.display(), paths::USERS)]
@@ -96,7 +96,7 @@ fn attach(
         Wait::UpToALimit => Some(PATIENCE),
         Wait::ForEver => None,
     };
-    let found = find::wait_for(spec, patience, || {
+    let found = block::wait_for(spec, patience, || {
         log.say(&format!("{spec} is not there yet, and waited for"));
     })
     .map_err(MountUsersError::Look)?;
@@ -104,7 +104,7 @@ fn attach(
         device: spec.to_string(),
         waited: PATIENCE,
     })?;
-    let superblock = find::superblock(&device);
+    let superblock = block::superblock(&device);
     if let Some(superblock) = &superblock
         && superblock.has_errors
     {

@@ -10,7 +10,9 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nodeos_image::tree::{Entry, Tree};
-use nodeos_spec::application::{ApplicationSpec, FILES_NAME, FOLDER};
+use nodeos_spec::application::{
+    ApplicationSpec, COMPILE_CACHE, COMPILE_CACHE_VARIABLE, FILES_NAME, FOLDER,
+};
 use nodeos_spec::package::{CompileCache, Package};
 use nodeos_spec::service::Restart;
 use tar::{Archive, EntryType};
@@ -31,14 +33,10 @@ const FILE: &str = "compile-cache.img";
 const PRELOAD: &str = include_str!("compile_cache/preload.cjs");
 /// Where that is in the training's machine, below the application's folder.
 const PRELOAD_NAME: &str = ".nodeos-training/preload.cjs";
-/// Where Node.js keeps what it has compiled (node(1)), and what makes it keep nothing.
-const VARIABLE: &str = "NODE_COMPILE_CACHE";
+/// What makes Node.js keep nothing (node(1)).
 const DISABLED: &str = "NODE_DISABLE_COMPILE_CACHE";
 /// Flags of V8 may stand in it, which what is compiled depends on.
 const OPTIONS: &str = "NODE_OPTIONS";
-/// Where it is found, below the application's folder. Not in `node_modules`: that would have to be put together of two
-/// images then, with every look into it.
-const NAME: &str = ".node-compile-cache";
 /// More is no cache of scripts, but something else in its place.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -97,7 +95,7 @@ pub(super) fn key(
     installed: Option<&Installed>,
 ) -> Option<Key> {
     let installed = installed?;
-    let is_users = [VARIABLE, DISABLED]
+    let is_users = [COMPILE_CACHE_VARIABLE, DISABLED]
         .iter()
         .any(|name| spec.env.contains_key(*name));
     if config.compile_cache == CompileCache::Off || is_users {
@@ -145,11 +143,7 @@ pub fn provide(
         .map_err(MakeEntryError::into_make)
         .and_then(|entry| Ok(LayerImage::of(&entry.dir.join(FILE))?));
     match made {
-        Ok(image) => {
-            application.compile_cache = Some(image);
-            let folder = format!("{FOLDER}/{NAME}");
-            application.spec.env.insert(VARIABLE.to_owned(), folder);
-        }
+        Ok(image) => application.compile_cache = Some(image),
         Err(error) if error.is_cancelled() => {
             return Err(CacheError::Cancelled { label }.into());
         }
@@ -216,8 +210,10 @@ fn training_spec(spec: &ApplicationSpec) -> ApplicationSpec {
     let mut spec = spec.clone();
     let preload = format!("{FOLDER}/{PRELOAD_NAME}");
     spec.argv.splice(1..1, ["--require".to_owned(), preload]);
-    spec.env
-        .insert(VARIABLE.to_owned(), TRAINING_FOLDER.to_owned());
+    spec.env.insert(
+        COMPILE_CACHE_VARIABLE.to_owned(),
+        TRAINING_FOLDER.to_owned(),
+    );
     spec.restart = Restart::Always;
     spec.volumes.clear();
     spec
@@ -234,7 +230,7 @@ fn preload_tree() -> Result<Tree, PrepareApplicationError> {
 /// The image's contents, and how many scripts' they are: the archive has a folder for each version of Node.js and set of
 /// flags, and in each a file for each script. It was written in a machine by programs of strangers.
 fn tree(archive: &[u8]) -> Result<(Tree, usize), MakeError> {
-    let place = Path::new("/").join(FILES_NAME).join(NAME);
+    let place = Path::new("/").join(FILES_NAME).join(COMPILE_CACHE);
     let mut tree = Tree::new();
     let mut bytes = 0;
     let mut count = 0;
