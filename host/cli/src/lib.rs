@@ -24,6 +24,7 @@ pub mod plan;
 pub mod port;
 pub mod source;
 pub mod users_size;
+pub mod watch;
 
 use std::ffi::OsString;
 
