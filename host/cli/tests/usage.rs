@@ -70,6 +70,12 @@ fn what_is_not_a_command_is_a_usage_error() {
     refused(&["start", "--json"], "--chart");
     refused(&["start", "--chart", "--dry-run"], "cannot be used with");
     refused(&["start", "--cpus", "0"], "0 is not in 1..=255");
+    refused(&["run", "--watch", "--detach"], "cannot be used with");
+    refused(
+        &["run", "--watch", "cowsay"],
+        "error: cowsay is a package of the registry: it has no files here that could change\n\
+         hint: --watch is for a folder or a file; leave it away\n",
+    );
 }
 
 #[test]
