@@ -20,6 +20,7 @@ use nodeos_vm::machine::{Machine, MappedImage, Network};
 use rustix::process::Signal;
 
 use crate::host_vm::HostVm;
+use crate::machines::monitor::with_cause;
 use crate::plan;
 use machine::{TalkToMachineError, TrainingMachine};
 
@@ -129,12 +130,7 @@ pub fn mapped(layer: &LayerImage) -> MappedImage {
 }
 
 fn failed(error: &dyn std::error::Error, log: Option<&Path>) -> Trained {
-    let mut reason = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        reason.push_str(&format!(": {cause}"));
-        next = cause.source();
-    }
+    let mut reason = with_cause(error);
     if let Some(log) = log.map(Path::display) {
         reason.push_str(&format!(" ({log} has what it wrote)"));
     }
