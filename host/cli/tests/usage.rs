@@ -103,6 +103,38 @@ fn values_that_make_no_machine_are_usage_errors() {
 }
 
 #[test]
+fn an_application_is_no_part_of_the_multi_user_system() {
+    for flag in [
+        &["--layer", "barebones"][..],
+        &["--flavor", "mainframe"],
+        &["--users", "homes"],
+        &["--users-size", "1G"],
+        &["--fresh"],
+    ] {
+        refused(
+            &[&["build", "--app", "."], flag].concat(),
+            "the argument '--app <DIR|FILE|PACKAGE>' cannot be used with",
+        );
+    }
+    for words in [
+        &["--port", "80:3000"][..],
+        &["--memory", "64M"],
+        &["--volume", "db:/data"],
+        &["--env", "A=1"],
+        &["--", "argument"],
+    ] {
+        refused(
+            &[&["build"], words].concat(),
+            "required arguments were not provided:\n  --app <DIR|FILE|PACKAGE>",
+        );
+    }
+    refused(
+        &["build", "--app", ".", "-p", "80:1", "-p", "80:2"],
+        "error: port 80 of this host was given twice\n",
+    );
+}
+
+#[test]
 fn cleaning_nothing_in_particular_lists_the_kinds() {
     refused(
         &["cache", "clean"],
