@@ -81,7 +81,8 @@ pub struct Selection {
     pub arch: Arch,
     /// The C library that Node.js uses: glibc for native add-ons that ship no musl build
     ///
-    /// Without this flag it is musl. With `nodeos build --app` it is what package.json says, or musl unless an add-on has only a build for glibc.
+    /// Without this flag it is musl. With --app of `nodeos build` it is what package.json says, or musl, unless an add-on
+    /// has only a build for glibc.
     #[arg(long, value_name = "LIBC", value_parser = one_of(Libc::ALL, Libc::as_str))]
     pub libc: Option<Libc>,
     /// How its root filesystem reaches the machine

@@ -37,8 +37,8 @@ use crate::training::Trainer;
 pub struct ApplicationArguments {
     /// Build the machine of an application: a folder with a package.json, a file that Node.js runs, or a package of npm's
     ///
-    /// It goes into ARCH/application-NAME/FORMAT below --out. What package.json says under "nodeos" is followed, and flags go over it. All of
-    /// it but memory, processors and the ports of the host stands in the application's image.
+    /// It goes into ARCH/application-NAME/FORMAT below --out. Flags go over what package.json says. All but memory, processors and the
+    /// ports of the host stands in the application's image.
     #[arg(
         long,
         value_name = "DIR|FILE|PACKAGE",
