@@ -3,6 +3,7 @@
 //! Finding the device is the business of who may read devices.
 
 pub mod ext;
+pub mod gpt;
 pub mod table;
 
 use alloc::borrow::ToOwned;

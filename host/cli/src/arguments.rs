@@ -8,7 +8,7 @@ use nodeos_build::assemble::{DEFAULT_USERS_SIZE, Kept, Renewal, UsersImage, User
 use nodeos_build::recipe::{Arch, Flavor, Layer, Libc, Recipe, RootKind};
 
 use crate::commands::{
-    build, cache, cp, doctor, exec, init, logs, ps, rm, run, start, stats, stop, user,
+    build, cache, cp, doctor, exec, init, install, logs, ps, rm, run, start, stats, stop, user,
 };
 use crate::users_size;
 
@@ -50,6 +50,7 @@ pub enum Verb {
     Build(build::Arguments),
     Start(start::Arguments),
     Run(run::Arguments),
+    Install(install::Arguments),
     Init(init::Arguments),
     User(user::Arguments),
     Ps(ps::Arguments),

@@ -6,6 +6,7 @@ pub mod cp;
 pub mod doctor;
 pub mod exec;
 pub mod init;
+pub mod install;
 pub mod logs;
 pub mod ps;
 pub mod rm;

@@ -16,6 +16,7 @@ pub mod environment;
 pub mod exit;
 pub mod foreground;
 pub mod host_vm;
+pub mod install;
 pub mod interrupt;
 pub mod machines;
 pub mod memory;
@@ -64,6 +65,7 @@ fn dispatch(cli: &Cli, streams: &mut Streams) -> Result<Exit, Failure> {
         Verb::Build(arguments) => commands::build::run(arguments, global, streams),
         Verb::Start(arguments) => commands::start::run(arguments, global, streams),
         Verb::Init(arguments) => commands::init::run(arguments, streams),
+        Verb::Install(arguments) => commands::install::run(arguments, global, streams),
         Verb::Doctor(arguments) => commands::doctor::run(arguments, streams),
         Verb::User(arguments) => commands::user::run(arguments, global, streams),
         Verb::Cache(arguments) => commands::cache::run(arguments, streams),

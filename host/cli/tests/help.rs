@@ -7,11 +7,12 @@ use clap::CommandFactory;
 use nodeos::arguments::Cli;
 
 /// Every command that has a help, as words after `nodeos`.
-const COMMANDS: [&[&str]; 23] = [
+const COMMANDS: [&[&str]; 24] = [
     &[],
     &["build"],
     &["start"],
     &["run"],
+    &["install"],
     &["init"],
     &["user"],
     &["user", "list"],

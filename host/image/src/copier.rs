@@ -77,7 +77,7 @@ impl<'a> Copier<'a> {
 }
 
 /// Writes the blocks of `bytes` that are not all zeros, neighbours together.
-fn write_sparse(out: &File, bytes: &[u8], start: u64) -> io::Result<()> {
+pub(crate) fn write_sparse(out: &File, bytes: &[u8], start: u64) -> io::Result<()> {
     const ZEROS: [u8; BLOCK] = [0; BLOCK];
     let is_zero = |block: &&[u8]| **block == ZEROS[..block.len()];
     let blocks: Vec<&[u8]> = bytes.chunks(ZEROS.len()).collect();

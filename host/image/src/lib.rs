@@ -13,9 +13,12 @@ mod copier;
 mod numbered;
 
 pub mod cpio;
+pub mod disk;
 pub mod erofs;
 pub mod ext4;
+pub mod fat;
 pub mod gzip;
 pub mod lz4;
 pub mod oci;
 pub mod tar;
+pub mod verity;

@@ -27,7 +27,7 @@ use crate::tool::{self, Event, Tool, ToolError};
 use copy::Copy;
 
 /// Raised when the way of making it changes.
-const BUILD_VERSION: &str = "1";
+const BUILD_VERSION: &str = "2";
 /// The image, in the cache's folder.
 const FILE: &str = "dependencies.img";
 
@@ -190,6 +190,13 @@ impl Maker<'_> {
         })?;
         self.copy.write(self.arch, self.host.libc, &folder)?;
         let log = format!("install-{}-{}", project.name(), self.host.libc);
+        if let Some(command) = manager.settings(self.host, self.arch, &folder) {
+            let tool = Tool::new(command, manager.name(), "package-manager-settings");
+            tool::capture(ctx, tool).map_err(|source| PrepareApplicationError::Install {
+                manager: manager.name(),
+                source,
+            })?;
+        }
         let tool = Tool {
             work: Some(&work),
             ..Tool::new(

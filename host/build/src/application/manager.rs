@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::json;
+
 use super::{PrepareApplicationError, project};
 use crate::node::host::{HostNode, npm, search_path};
 use crate::recipe::{Arch, Libc};
@@ -110,6 +112,26 @@ impl Manager {
         }
         let mut command = Command::new(self.name());
         command.arg("--version").env("PATH", search_path(node));
+        Some(command)
+    }
+
+    /// What has to be said before the installation in `folder`, where the manager cannot be told with it: Yarn 2 reads what to
+    /// install for in its settings, and `folder` has a copy of them.
+    pub(super) fn settings(self, node: &HostNode, arch: Arch, folder: &Path) -> Option<Command> {
+        if self != Manager::Yarn2 {
+            return None;
+        }
+        let target = json!({
+            "os": ["linux"],
+            "cpu": [cpu(arch)],
+            "libc": [node.libc.as_str()],
+        });
+        let mut command = Command::new(self.name());
+        command
+            .args(["config", "set", "--json", "supportedArchitectures"])
+            .arg(target.to_string())
+            .env("PATH", search_path(node))
+            .current_dir(folder);
         Some(command)
     }
 

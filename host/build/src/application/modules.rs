@@ -172,17 +172,24 @@ fn program(root: &Path, file: &Path) -> io::Result<Option<Program>> {
     }))
 }
 
-/// The JavaScript that a shell script of pnpm's runs: `exec node  "$basedir/../next/dist/bin/next" "$@"`.
+/// How newer pnpm says in a shell script what that runs.
+const SHIM_TARGET: &str = "# cmd-shim-target=";
+
+/// The JavaScript that a shell script of pnpm's runs. Older ones only have `exec node  "$basedir/../next/dist/bin/next" "$@"`.
 fn behind_shim(file: &Path) -> io::Result<Option<PathBuf>> {
     let text = fs::read(file)?;
     let text = String::from_utf8_lossy(&text);
-    let script = text.lines().find_map(|line| {
-        let (_, rest) = line
-            .trim()
-            .strip_prefix("exec node")?
-            .split_once("\"$basedir/")?;
-        rest.split('"').next()
-    });
+    let named = text.lines().find_map(|line| line.strip_prefix(SHIM_TARGET));
+    let executed = || {
+        text.lines().find_map(|line| {
+            let (_, rest) = line
+                .trim()
+                .strip_prefix("exec node")?
+                .split_once("\"$basedir/")?;
+            rest.split('"').next()
+        })
+    };
+    let script = named.or_else(executed);
     let folder = file.parent().unwrap_or(Path::new("/"));
     Ok(script.and_then(|script| fs::canonicalize(folder.join(script)).ok()))
 }
@@ -258,6 +265,10 @@ mod tests {
             "node_modules/.bin/tool",
             "#!/bin/sh\nexec node  \"$basedir/../a/node_modules/b/index.js\" \"$@\"\n",
         );
+        write(
+            "node_modules/.bin/newer",
+            "#!/bin/sh\nexec node  \"$basedir_abs\"/'../a/x.js' \"$@\"\n# cmd-shim-target=../a/node_modules/b/index.js\n",
+        );
         write("packages/api/node_modules/c/index.js", "");
         write("packages/api/index.js", "");
         symlink(
@@ -280,6 +291,7 @@ mod tests {
         assert_eq!(
             files,
             [
+                "node_modules/.bin/newer",
                 "node_modules/.bin/next",
                 "node_modules/.bin/tool",
                 "node_modules/a/build/a.node",
@@ -298,6 +310,7 @@ mod tests {
         let bins = &modules.bins[""];
         assert_eq!(bins["next"].file, "node_modules/next/dist/next");
         assert_eq!(bins["tool"].file, "node_modules/a/node_modules/b/index.js");
+        assert_eq!(bins["newer"], bins["tool"]);
         assert!(bins.values().all(|program| program.is_javascript));
     }
 

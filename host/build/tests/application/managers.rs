@@ -48,13 +48,27 @@ const WITH_MANAGERS: &str = "NODEOS_TEST_WITH_MANAGERS";
 
 #[test]
 fn projects_of_pnpm_and_yarn_are_installed_by_their_own_tools() {
+    check_with(
+        r#"{"dependencies": {"pnpm": "9.15.9", "yarn": "1.22.22"}}"#,
+        "projects_of_pnpm_and_yarn_are_installed_by_their_own_tools",
+    );
+}
+
+/// Those read elsewhere what they install for.
+#[test]
+fn projects_of_newer_pnpm_and_yarn_are_installed_by_their_own_tools() {
+    check_with(
+        r#"{"dependencies": {"pnpm": "12.21.0", "@yarnpkg/cli-dist": "4.18.1"}}"#,
+        "projects_of_newer_pnpm_and_yarn_are_installed_by_their_own_tools",
+    );
+}
+
+/// Runs this test again, with these managers in its `PATH`.
+fn check_with(managers: &str, test: &str) {
     if std::env::var_os(WITH_MANAGERS).is_some() {
         return check_managers();
     }
-    let tools = project(&[(
-        "package.json",
-        r#"{"dependencies": {"pnpm": "9.15.9", "yarn": "1.22.22"}}"#,
-    )]);
+    let tools = project(&[("package.json", managers)]);
     // npm as it is in the image: a host need not have one.
     let (ctx, _) = context();
     let manifest = Manifest::load(&ctx.source).unwrap();
@@ -70,18 +84,14 @@ fn projects_of_pnpm_and_yarn_are_installed_by_their_own_tools() {
     );
     let installed = Command::new(&host.program)
         .arg(&host.npm)
-        .args(["install", "--no-audit", "--no-fund", "--ignore-scripts"])
+        .args(["install", "--no-audit", "--no-fund"])
         .current_dir(tools.path())
         .env("PATH", &path)
         .output()
         .unwrap();
     assert!(installed.status.success(), "{installed:?}");
     let status = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "managers::projects_of_pnpm_and_yarn_are_installed_by_their_own_tools",
-            "--nocapture",
-        ])
+        .args(["--exact", &format!("managers::{test}"), "--nocapture"])
         .env("PATH", path)
         .env(WITH_MANAGERS, "1")
         .status()
@@ -92,13 +102,23 @@ fn projects_of_pnpm_and_yarn_are_installed_by_their_own_tools() {
 fn check_managers() {
     let package = r#"{"name": "managed", "scripts": {"start": "cowsay hi"},
         "dependencies": {"cowsay": "1.6.0", "sharp": "0.34.5"}, "devDependencies": {"ms": "2.1.3"}}"#;
-    for (lock, args) in [
-        ("pnpm-lock.yaml", ["pnpm", "install", "--lockfile-only"]),
-        ("yarn.lock", ["yarn", "install", "--ignore-scripts"]),
+    // Newer pnpm asks which install scripts may run; older ones ask for packages. No other manager reads this.
+    let scripts = (
+        "pnpm-workspace.yaml",
+        "packages: [.]\nallowBuilds:\n  sharp: false\n",
+    );
+    for (lock, command) in [
+        (
+            "pnpm-lock.yaml",
+            &["pnpm", "install", "--lockfile-only"][..],
+        ),
+        ("yarn.lock", &["yarn", "install"]),
     ] {
-        let dir = project(&[("package.json", package)]);
-        let made_lock = Command::new(args[0])
-            .args(&args[1..])
+        let dir = project(&[("package.json", package), scripts]);
+        let made_lock = Command::new(command[0])
+            .args(&command[1..])
+            // Newer Yarn makes no lock file where it takes its host for a CI.
+            .env("YARN_ENABLE_IMMUTABLE_INSTALLS", "false")
             .current_dir(dir.path())
             .output()
             .unwrap();

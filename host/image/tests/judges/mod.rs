@@ -12,6 +12,11 @@ pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> String {
 pub(crate) fn try_run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Result<String, String> {
     let package = match program {
         "dump.erofs" | "fsck.erofs" => "erofs-utils",
+        "fsck.fat" => "dosfstools",
+        "mdir" | "mtype" => "mtools",
+        "sfdisk" => "fdisk",
+        "sgdisk" => "gdisk",
+        "veritysetup" => "cryptsetup-bin",
         "debugfs" | "dumpe2fs" | "e2fsck" | "mkfs.ext4" | "resize2fs" | "tune2fs" => "e2fsprogs",
         other => other,
     };
