@@ -1,5 +1,7 @@
 //! How what was made is packed: a module for each format.
 
+mod disk;
+pub mod loader;
 pub(crate) mod qemu;
 
 use std::fs;
@@ -102,5 +104,6 @@ impl PackedFile {
 pub(crate) fn write(format: Format, goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError> {
     match format {
         Format::Qemu => qemu::write(goods, dir).map(Packed::from),
+        Format::Disk => disk::write(goods, dir),
     }
 }

@@ -95,6 +95,8 @@ choice! {
     Format, "format" {
         /// Kernel, system image and a script that boots them.
         Qemu = "qemu",
+        /// A disk with boot loader, system and users partition, for any PC or virtual machine.
+        Disk = "disk",
     }
 }
 
@@ -154,6 +156,15 @@ impl Format {
     pub fn profile(self) -> Option<Profile> {
         match self {
             Format::Qemu => None,
+            Format::Disk => Some(Profile::Pc),
+        }
+    }
+
+    /// Whether it can be said how the root filesystem reaches the machine.
+    pub fn has_roots(self) -> bool {
+        match self {
+            Format::Qemu => true,
+            Format::Disk => false,
         }
     }
 }
