@@ -1,7 +1,9 @@
 //! How what was made is packed: a module for each format.
 
 mod container;
+mod disk;
 mod docker;
+pub mod loader;
 mod netboot;
 mod oci;
 pub(crate) mod qemu;
@@ -134,5 +136,6 @@ pub(crate) fn write(format: Format, goods: &Goods<'_>, dir: &Path) -> Result<Pac
         Format::Wsl => wsl::write(goods, dir),
         Format::Initramfs => netboot::write(goods, dir, Sums::Left),
         Format::Netboot => netboot::write(goods, dir, Sums::Written),
+        Format::Disk => disk::write(goods, dir),
     }
 }

@@ -95,6 +95,8 @@ choice! {
     Format, "format" {
         /// Kernel, system image and a script that boots them.
         Qemu = "qemu",
+        /// A disk with boot loader, system and users partition, for any PC or virtual machine.
+        Disk = "disk",
         /// A folder with the image of a container, as the Open Container Initiative describes it.
         Oci = "oci",
         /// The same as an archive for `docker load`.
@@ -166,7 +168,7 @@ impl Format {
     pub fn profile(self) -> Option<Profile> {
         match self {
             Format::Qemu => None,
-            Format::Initramfs | Format::Netboot => Some(Profile::Pc),
+            Format::Disk | Format::Initramfs | Format::Netboot => Some(Profile::Pc),
             Format::Oci | Format::Docker | Format::Tar | Format::Wsl => None,
         }
     }
@@ -174,9 +176,14 @@ impl Format {
     /// Whether it boots by itself. What does not runs on somebody else's kernel, without privileges.
     pub fn has_kernel(self) -> bool {
         match self {
-            Format::Qemu | Format::Initramfs | Format::Netboot => true,
+            Format::Qemu | Format::Disk | Format::Initramfs | Format::Netboot => true,
             Format::Oci | Format::Docker | Format::Tar | Format::Wsl => false,
         }
+    }
+
+    /// Whether it can be said how the root filesystem reaches the machine.
+    pub fn has_roots(self) -> bool {
+        self == Format::Qemu
     }
 
     /// Whether it is made of that layer. Sessions take a kernel of one's own: without one there is nothing that the layer
