@@ -48,6 +48,9 @@ pub enum BuildError {
     /// Somebody's files are in it.
     #[error("{} is not to be replaced: a machine has written to it, or it is no disk that NodeOS has made", .path.display())]
     InUse { path: PathBuf },
+    /// A tool that packs an image did not do so.
+    #[error("cannot pack the disk")]
+    Pack(#[source] ToolError),
     /// The output folder could not be written.
     #[error("cannot write {}", .path.display())]
     Output {
@@ -65,6 +68,7 @@ impl BuildError {
             BuildError::Node(e) => e.hint(),
             BuildError::Program(e) => e.hint(),
             BuildError::Cache(e) => e.hint(),
+            BuildError::Pack(e) => e.hint(),
             BuildError::Output { path, source } if is_disk_full(source) => {
                 let (mount, free) = free_space(path);
                 Some(format!(
@@ -92,6 +96,7 @@ impl BuildError {
             BuildError::Kernel(e) => e.tool(),
             BuildError::Node(e) => e.tool(),
             BuildError::Program(e) => e.tool(),
+            BuildError::Pack(e) => Some(e),
             BuildError::Loader(e) => return e.is_missing(),
             _ => None,
         };
@@ -105,6 +110,7 @@ impl BuildError {
             BuildError::Node(e) => e.is_cancelled(),
             BuildError::Program(e) => e.is_cancelled(),
             BuildError::Cache(e) => e.is_cancelled(),
+            BuildError::Pack(e) => e.is_cancelled(),
             BuildError::Loader(e) => e.is_cancelled(),
             _ => false,
         }

@@ -25,6 +25,7 @@ use super::{Goods, Packed, PackedFile};
 use crate::assemble::image::Image;
 use crate::assemble::{BuildError, Renewal, UsersImage, output};
 use crate::cache::{Key, KeyHasher};
+use crate::fetch::UsedInput;
 use crate::fetch::checksum::sha256_of;
 use crate::recipe::RootKind;
 
@@ -32,7 +33,7 @@ use crate::recipe::RootKind;
 const BUILD_VERSION: &str = "1";
 const FILE: &str = "disk.img";
 const MIB: u64 = 1 << 20;
-const SECTOR: u64 = 512;
+pub(super) const SECTOR: u64 = 512;
 /// GRUB's core takes a tenth of it.
 const BIOS_BOOT_SIZE: u64 = MIB;
 /// Two kernels take a tenth of it; it may become a small initramfs, too.
@@ -44,16 +45,40 @@ const EFI_SYSTEM: usize = 1;
 const SYSTEM: usize = 2;
 const USERS: usize = 4;
 /// The name of the users partition.
-const USERS_NAME: &str = "nodeos-users";
+pub(super) const USERS_NAME: &str = "nodeos-users";
+
+/// The image that was asked for is there.
+pub(super) struct Made {
+    pub(super) inputs: Vec<UsedInput>,
+    /// Its own number.
+    pub(super) disk: Guid,
+    /// Whether it was there before.
+    pub(super) was_there: bool,
+}
 
 pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError> {
     let path = dir.join(FILE);
-    let scratch = scratch(dir)?;
+    let made = image(goods, &path)?;
+    Ok(Packed {
+        dir: dir.to_owned(),
+        files: vec![PackedFile::at(path)?],
+        users: None,
+        run_script: None,
+        kernel_release: Some(goods.kernel().release.clone()),
+        inputs: made.inputs,
+    })
+}
+
+/// Has the image at `path`.
+pub(super) fn image(goods: &Goods<'_>, path: &Path) -> Result<Made, BuildError> {
+    let scratch = scratch(path.parent().expect("an image lies in a folder"))?;
     let parts = Parts::make(goods, scratch.path())?;
-    if !is_there(&path, parts.guid("disk"), goods.order.renewal)? {
+    let disk = parts.guid("disk");
+    let was_there = is_there(path, disk, goods.order.renewal)?;
+    if !was_there {
         let step = goods.ctx.progress.begin(&format!("write {FILE}"), None);
         let mut failure = None;
-        output::replace(&path, |temporary| {
+        output::replace(path, |temporary| {
             let file = File::create_new(temporary)?;
             parts.write(goods, &file).map_err(|error| {
                 failure = Some(error);
@@ -62,7 +87,7 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError>
         })
         .map_err(|error| match failure.take() {
             Some(source) => BuildError::Image {
-                path: path.clone(),
+                path: path.to_owned(),
                 source,
             },
             None => error,
@@ -71,18 +96,15 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError>
     }
     let mut inputs = goods.inputs().to_vec();
     inputs.push(loader::used(goods.ctx, scratch.path()).map_err(BuildError::Loader)?);
-    Ok(Packed {
-        dir: dir.to_owned(),
-        files: vec![PackedFile::at(path)?],
-        users: None,
-        run_script: None,
-        kernel_release: Some(goods.kernel().release.clone()),
+    Ok(Made {
         inputs,
+        disk,
+        was_there,
     })
 }
 
 /// A folder for what goes into the image, on the same disk.
-fn scratch(dir: &Path) -> Result<tempfile::TempDir, BuildError> {
+pub(super) fn scratch(dir: &Path) -> Result<tempfile::TempDir, BuildError> {
     tempfile::Builder::new()
         .prefix(".parts-")
         .tempdir_in(dir)
