@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use nodeos_build::assemble::{Renewal, UsersOrder};
-use nodeos_build::recipe::{Flavor, Layer, RootKind};
+use nodeos_build::recipe::{Flavor, Format, Layer, RootKind};
 use nodeos_vm::machine::{PortForward, Root};
 use thiserror::Error;
 
@@ -17,6 +17,8 @@ pub enum PlanError {
     NoScreen,
     #[error("the layer {layer} has no users partition")]
     NoUsers { layer: Layer },
+    #[error("the format {format} has one kind of root, which cannot be chosen")]
+    NoRoot { format: Format },
     #[error("port {host} of this host was given twice")]
     PortTwice { host: u16 },
     #[error("this QEMU has no virtio-pmem device, which --root pmem needs")]
@@ -39,6 +41,7 @@ impl PlanError {
             PlanError::NoUsers { .. } => {
                 "leave --users and --fresh away, or give --layer usersfs".to_owned()
             }
+            PlanError::NoRoot { .. } => "leave --root away".to_owned(),
             PlanError::PortTwice { .. } => {
                 "give each --port another number before the colon".to_owned()
             }
@@ -58,7 +61,10 @@ impl PlanError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            PlanError::NoScreen | PlanError::NoUsers { .. } | PlanError::PortTwice { .. }
+            PlanError::NoScreen
+                | PlanError::NoUsers { .. }
+                | PlanError::NoRoot { .. }
+                | PlanError::PortTwice { .. }
         )
     }
 }
@@ -154,6 +160,14 @@ pub fn users(layer: Layer, order: &UsersOrder) -> Result<(), PlanError> {
         return Err(PlanError::NoUsers { layer });
     }
     Ok(())
+}
+
+/// Refuses a kind of root where the format decides.
+pub fn root_of_format(format: Format, given: Option<RootKind>) -> Result<(), PlanError> {
+    match given {
+        Some(_) if !format.has_roots() => Err(PlanError::NoRoot { format }),
+        _ => Ok(()),
+    }
 }
 
 /// What a machine needs on which nobody counts: npm alone takes 100 MiB.
