@@ -1,5 +1,5 @@
 //! The benchmark of applications: from the command to the first answer, the least memory, what further machines of one application take,
-//! what a changed line costs, and how much a server does.
+//! what a changed line costs, how much a server does, and what a compile cache is good for.
 //!
 //! Everything of ours is done by the command line, as people do it: `nodeos run`.
 
@@ -10,6 +10,7 @@ pub mod nodeos;
 pub mod rebuild;
 pub mod report;
 pub mod servers;
+pub mod warmth;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::search::Search;
 use nodeos::Root;
 use report::Report;
 use servers::{Servers, Variant};
+use warmth::Compilers;
 
 /// How thorough a run is.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +73,10 @@ pub fn run(ctx: &Context, options: Options) -> anyhow::Result<Report> {
         step.finish("");
         report.density.insert(root, dense);
     }
+    let step = ctx.progress.begin("a large application", None);
+    let compilers = Compilers::prepare(ctx, &servers.nodeos)?;
+    report.warmth = compilers.measure(&servers.nodeos, options.runs)?;
+    step.finish("");
     let step = ctx.progress.begin("a changed line", None);
     report.rebuilds = rebuild::measure(&servers, options.runs)?;
     step.finish("");

@@ -34,7 +34,7 @@ pub const FILE: &str = "package.json";
 pub const SECTION: &str = "nodeos";
 
 /// Every key of the section, in the order in which people should read about them.
-pub const KEYS: [&str; 13] = [
+pub const KEYS: [&str; 14] = [
     "entry",
     "args",
     "nodeArgs",
@@ -48,6 +48,7 @@ pub const KEYS: [&str; 13] = [
     "restart",
     "include",
     "exclude",
+    "compileCache",
 ];
 
 /// Below this Linux alone does not start (measured: 36 MiB boots, 32 MiB does not).
@@ -81,6 +82,16 @@ pub struct Package {
     pub include: Vec<String>,
     /// Files to leave out, in the same language.
     pub exclude: Vec<String>,
+    /// Whether a first start is tried when the image is made, so that later ones find its scripts compiled.
+    pub compile_cache: CompileCache,
+}
+
+/// Whether compiled scripts go with the application.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CompileCache {
+    #[default]
+    On,
+    Off,
 }
 
 /// Which C library Node.js is to have.
@@ -110,6 +121,7 @@ impl Default for Package {
             restart: Restart::Never,
             include: Vec::new(),
             exclude: Vec::new(),
+            compile_cache: CompileCache::On,
         }
     }
 }
@@ -177,6 +189,9 @@ impl Package {
             },
             include: section.texts("include")?,
             exclude: section.texts("exclude")?,
+            compile_cache: section
+                .checked("compileCache", compile_cache)?
+                .unwrap_or_default(),
         })
     }
 }
@@ -264,6 +279,14 @@ fn cpus(value: &Value) -> Result<u32, String> {
         .filter(|cpus| (1..=MAX_CPUS).contains(cpus))
         .and_then(|cpus| u32::try_from(cpus).ok())
         .ok_or_else(|| format!("is {value}: expected a number from 1 to {MAX_CPUS}"))
+}
+
+fn compile_cache(value: &Value) -> Result<CompileCache, String> {
+    match value {
+        Value::Bool(true) => Ok(CompileCache::On),
+        Value::Bool(false) => Ok(CompileCache::Off),
+        other => Err(format!("is {other}: expected true or false")),
+    }
 }
 
 fn port(value: &Value) -> Result<PublishedPort, String> {

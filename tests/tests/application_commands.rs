@@ -192,7 +192,12 @@ fn files_go_in_and_out_with_the_rights_of_the_application() {
         &HostMessage::Pack { command: 4, path },
         "cannot pack /proc/1/environ",
     );
-    refused(5, &HostMessage::Update { command: 5 }, "does not change");
+    let remove = Vec::new();
+    refused(
+        5,
+        &HostMessage::Update { command: 5, remove },
+        "does not change",
+    );
     stop(&mut machine);
 }
 
@@ -203,6 +208,7 @@ fn changes_are_followed_by_a_machine_that_was_started_to() {
         ..APPLICATION
     };
     let script = "console.log(require('dependency'), require('/app/local.js'));
+        console.log(require('node:fs').readdirSync('/app').join());
         try { require('node:fs').writeFileSync('/app/new', ''); } catch { console.log('refused'); }
         setInterval(() => {}, 1000);";
     let mut plan = Plan::new("follow", &recipe, script, "").unwrap();
@@ -215,6 +221,7 @@ fn changes_are_followed_by_a_machine_that_was_started_to() {
             "files/local.js".to_owned(),
             "module.exports = 'old';".to_owned(),
         ),
+        ("files/folder/file".to_owned(), String::new()),
         (
             "files/node_modules/dependency/index.js".to_owned(),
             "module.exports = 'there';".to_owned(),
@@ -224,7 +231,9 @@ fn changes_are_followed_by_a_machine_that_was_started_to() {
     plan.machine.append.push("nodeos.follow".to_owned());
     let mut machine = plan.boot().unwrap();
     machine.started().unwrap();
-    machine.expect(0, "there old\nrefused\n").unwrap();
+    let listing = |folder: &str| format!("app.js,{folder}local.js,node_modules\nrefused\n");
+    machine.expect(0, "there old\n").unwrap();
+    machine.expect(0, &listing("folder,")).unwrap();
 
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("local.js"), "module.exports = 'new';").unwrap();
@@ -239,7 +248,9 @@ fn changes_are_followed_by_a_machine_that_was_started_to() {
         .output()
         .unwrap()
         .stdout;
-    machine.tell(&HostMessage::Update { command: 1 }).unwrap();
+    let remove = ["folder/file", "none"].map(str::to_owned).to_vec();
+    let message = HostMessage::Update { command: 1, remove };
+    machine.tell(&message).unwrap();
     machine.feed(1, &archive).unwrap();
     machine.feed_no_more(1).unwrap();
     machine.command_done(1).unwrap();
@@ -252,8 +263,57 @@ fn changes_are_followed_by_a_machine_that_was_started_to() {
         } => {}
         other => panic!("{other:?}"),
     }
-    machine.expect(0, "there new\nrefused\n").unwrap();
+    machine.expect(0, "there new\n").unwrap();
+    machine.expect(0, &listing("")).unwrap();
+
+    let remove = vec!["../etc".to_owned()];
+    let message = HostMessage::Update { command: 2, remove };
+    machine.tell(&message).unwrap();
+    machine.feed_no_more(2).unwrap();
+    match machine.answer().unwrap() {
+        MachineMessage::CommandFailed { reason, .. } => {
+            assert_eq!(reason, "\"../etc\" is no path below /app");
+        }
+        other => panic!("{other:?}"),
+    }
     stop(&mut machine);
+}
+
+#[test]
+fn who_ends_on_a_machine_that_follows_changes_rests_until_it_is_started_again() {
+    let script = "console.log('lives'); process.stdin.on('data', () => process.exit(3));";
+    let mut plan = Plan::new("rest", &APPLICATION, script, "").unwrap();
+    plan.machine.append.push("nodeos.follow".to_owned());
+    let mut machine = plan.boot().unwrap();
+    machine.started().unwrap();
+    for lives in 1..=2 {
+        machine.expect(0, &"lives\n".repeat(lives)).unwrap();
+        machine.feed(0, b"end").unwrap();
+        match machine.answer().unwrap() {
+            MachineMessage::Rests {
+                how: End::Code(3), ..
+            } => {}
+            other => panic!("{other:?}"),
+        }
+        machine.tell(&HostMessage::Restart).unwrap();
+    }
+    machine.expect(0, &"lives\n".repeat(3)).unwrap();
+    machine.feed(0, b"end").unwrap();
+    machine.answer().unwrap();
+    let message = HostMessage::Signal {
+        command: 0,
+        signal: 2,
+    };
+    machine.tell(&message).unwrap();
+    match machine.answer().unwrap() {
+        MachineMessage::Ended {
+            how: End::Code(3),
+            again_in_ms: None,
+            ..
+        } => {}
+        other => panic!("{other:?}"),
+    }
+    machine.end().unwrap();
 }
 
 #[test]

@@ -82,6 +82,19 @@ fn who_is_interrupted_between_two_of_its_runs_has_no_other_one() {
 }
 
 #[test]
+fn who_is_interrupted_is_not_started_again_whatever_is_to_be_restarted() {
+    let scratch = Scratch::new("run-always").unwrap();
+    let text = "setInterval(() => {}, 1000); console.error('I am here');";
+    let script = script(&scratch, "stays.js", text).unwrap();
+    let words = ["--restart", "always", script.to_str().unwrap()];
+    let mut running = Running::begin(&scratch, words).unwrap();
+    running.wait_for("I am here", READY).unwrap();
+    running.signal(Signal::INT).unwrap();
+    assert_eq!(running.ended(STOP).unwrap().0, 130);
+    nobody_is_left(&scratch).unwrap();
+}
+
+#[test]
 fn a_machine_lives_without_the_command_that_started_it() {
     let scratch = Scratch::new("run-orphan").unwrap();
     let script = script(&scratch, "stubborn.js", STUBBORN).unwrap();

@@ -41,7 +41,7 @@ pub enum What {
     ///
     /// Against a minimal Debian with systemd, which is made first. Takes about ten minutes once everything is built.
     Login(Thoroughness),
-    /// Measure applications as machines: first answer, memory, a changed line, answers a second
+    /// Measure applications as machines: first answer, memory, compile cache, a changed line, answers a second
     ///
     /// Against a minimal Debian with systemd, and against Node.js in QEMU's user-mode emulation. Takes about twenty minutes
     /// once everything is built.

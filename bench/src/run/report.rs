@@ -10,6 +10,7 @@ use super::least::Found;
 use super::nodeos::Root;
 use super::rebuild::Rebuild;
 use super::servers::{Measured, Servers, Variant};
+use super::warmth::Warmth;
 use crate::host::Host;
 use crate::ratio::{self, Ratio};
 use crate::spread::{Spread, shown};
@@ -24,6 +25,7 @@ pub struct Report {
     pub ratios: Vec<Ratio>,
     pub least: BTreeMap<Root, Found>,
     pub density: BTreeMap<Root, Density>,
+    pub warmth: Warmth,
     pub rebuilds: Vec<Rebuild>,
 }
 
@@ -85,6 +87,7 @@ impl Report {
             ratios: Vec::new(),
             least: BTreeMap::new(),
             density: BTreeMap::new(),
+            warmth: Warmth::default(),
             rebuilds: Vec::new(),
         })
     }
@@ -158,6 +161,19 @@ impl fmt::Display for Report {
                     sums.len().saturating_sub(1)
                 )?;
             }
+        }
+        for (what, runs) in [
+            ("with", &self.warmth.with),
+            ("without", &self.warmth.without),
+        ] {
+            let cpu = Spread::of(runs.iter().map(|run| run.cpu));
+            let wall = Spread::of(runs.iter().map(|run| run.wall));
+            writeln!(
+                f,
+                "tsc --version {what} compile cache: {} CPU s, {} s",
+                shown(cpu),
+                shown(wall)
+            )?;
         }
         let wall = Spread::of(self.rebuilds.iter().map(|rebuild| rebuild.wall));
         let written = Spread::of(self.rebuilds.iter().map(|rebuild| rebuild.written as f64));

@@ -2,8 +2,11 @@
 //!
 //! Two images: its dependencies, which change with the lock file, and its own files with the orders for the machine. What
 //! is below both is the system's, and not made here. Nothing is written into the project.
+//!
+//! Who follows a project's changes compares outlines of it, and makes no images.
 
 mod addons;
+pub mod compile_cache;
 mod discover;
 mod error;
 mod files;
@@ -12,6 +15,7 @@ mod install;
 mod manager;
 pub mod memory;
 mod modules;
+pub mod outline;
 mod project;
 mod registry;
 mod script;
@@ -23,6 +27,7 @@ use std::path::PathBuf;
 use nodeos_spec::application::{ApplicationSpec, DEFAULT_ID, DEFAULT_STOP_GRACE, FOLDER};
 use nodeos_spec::package::{LibcChoice, Package};
 
+use crate::cache::Key;
 use crate::context::Context;
 use crate::manifest::Manifest;
 use crate::node::host::{self, HostNode};
@@ -33,6 +38,7 @@ use addons::Addons;
 use discover::Found;
 use files::Listing;
 use install::Installed;
+use outline::Outline;
 use project::Project;
 
 pub use addons::Lacking;
@@ -74,12 +80,25 @@ pub struct Application {
     pub spec: ApplicationSpec,
     /// Its dependencies, where it has any. Belongs below [`Application::application`].
     pub dependencies: Option<LayerImage>,
+    /// What its scripts were compiled to, where it has that ([`compile_cache::provide`]). Belongs between the two others.
+    pub compile_cache: Option<LayerImage>,
     /// Its own files, and `application.json`.
     pub application: LayerImage,
     /// The folder whose changes change it. None for a package from the registry.
     pub folder: Option<PathBuf>,
+    /// What it was made of.
+    pub outline: Outline,
     /// What people should know once, each a sentence.
     pub notes: Vec<String>,
+    training_key: Option<Key>,
+}
+
+impl Application {
+    /// Its images, the lowest first.
+    pub fn layers(&self) -> impl Iterator<Item = &LayerImage> {
+        let below = self.dependencies.iter().chain(&self.compile_cache);
+        below.chain([&self.application])
+    }
 }
 
 /// Makes the images of an application, or finds them in the cache.
@@ -93,16 +112,54 @@ pub fn prepare(ctx: &Context, order: &Order) -> Result<Application, PrepareAppli
         manifest: &manifest,
         arch: order.arch,
     };
+    find_out(&makers, order)?.finish(&makers)
+}
+
+/// What an application is made of now.
+#[derive(Debug)]
+pub struct Looked {
+    pub outline: Outline,
+    /// Why what is run cannot be understood, where it is another file than before.
+    pub trouble: Option<PrepareApplicationError>,
+}
+
+/// What [`prepare`] would make images of now, with dependencies that are installed where they have changed.
+///
+/// # Errors
+/// [`PrepareApplicationError`].
+pub fn look(
+    ctx: &Context,
+    order: &Order,
+    before: &Outline,
+) -> Result<Looked, PrepareApplicationError> {
+    let manifest = Manifest::load(&ctx.source).map_err(PrepareApplicationError::Inputs)?;
+    let makers = Makers {
+        ctx,
+        manifest: &manifest,
+        arch: order.arch,
+    };
+    let built = find_out(&makers, order)?;
+    let outline = built.outline();
+    let entry = &built.start.entry;
+    let trouble = match outline.has_another(before, entry.as_ref()) {
+        true => syntax::check(ctx, &built.host, &built.listing.root, entry).err(),
+        false => None,
+    };
+    Ok(Looked { outline, trouble })
+}
+
+/// All but the images.
+fn find_out(makers: &Makers<'_>, order: &Order) -> Result<Built, PrepareApplicationError> {
     match &order.source {
         Source::Folder(folder) => {
             let project = Project::read(folder)?;
-            prepare_project(&makers, order, &project, None)
+            prepare_project(makers, order, &project, None)
         }
         Source::File(file) => match source::project_of(file)? {
-            Some((project, entry)) => prepare_project(&makers, order, &project, Some(&entry)),
-            None => prepare_file(&makers, order, file),
+            Some((project, entry)) => prepare_project(makers, order, &project, Some(&entry)),
+            None => prepare_file(makers, order, file),
         },
-        Source::Package(package) => prepare_package(&makers, order, package),
+        Source::Package(package) => prepare_package(makers, order, package),
     }
 }
 
@@ -130,7 +187,7 @@ fn prepare_project(
     order: &Order,
     project: &Project,
     entry: Option<&str>,
-) -> Result<Application, PrepareApplicationError> {
+) -> Result<Built, PrepareApplicationError> {
     let config = project.package.config()?;
     // Before anything is fetched: what is wrong with the project itself.
     let found = discover::find(project, &config, entry)?;
@@ -149,15 +206,18 @@ fn prepare_project(
         Found::File(start) => start,
         Found::Tool(tool) => discover::resolve(tool, project, chosen.installed.as_ref())?,
     };
-    let built = Built {
+    Ok(Built {
         name: project.name(),
         config,
         start: with_args(start, order),
         cwd: project.cwd(),
         listing,
         folder: Some(project.root.clone()),
-    };
-    built.finish(makers, chosen.node, chosen.host, chosen.installed, notes)
+        node: chosen.node,
+        host: chosen.host,
+        installed: chosen.installed,
+        notes,
+    })
 }
 
 /// A file alone: without a package.json it has no dependencies, and nothing says what else belongs to it.
@@ -165,26 +225,29 @@ fn prepare_file(
     makers: &Makers<'_>,
     order: &Order,
     file: &std::path::Path,
-) -> Result<Application, PrepareApplicationError> {
+) -> Result<Built, PrepareApplicationError> {
     let (listing, entry) = source::alone(file)?;
     let config = Package::default();
     let chosen = choose_libc(makers, order, &config, &Addons::default(), &|_, _| Ok(None))?;
-    let built = Built {
+    Ok(Built {
         name: project::host_name(&entry),
         config,
         start: with_args(Start::of_file(entry), order),
         cwd: FOLDER.to_owned(),
         listing,
         folder: file.parent().map(PathBuf::from),
-    };
-    built.finish(makers, chosen.node, chosen.host, None, chosen.notes)
+        node: chosen.node,
+        host: chosen.host,
+        installed: None,
+        notes: chosen.notes,
+    })
 }
 
 fn prepare_package(
     makers: &Makers<'_>,
     order: &Order,
     package: &str,
-) -> Result<Application, PrepareApplicationError> {
+) -> Result<Built, PrepareApplicationError> {
     // Any Node.js can ask the registry.
     let node = makers.node(Libc::Musl)?;
     let host = makers.host_node(&node, Libc::Musl)?;
@@ -196,21 +259,18 @@ fn prepare_package(
         install::install(makers.ctx, node, host, &project, makers.arch)
     })?;
     let start = discover::resolve(release.tool(), &project, chosen.installed.as_ref())?;
-    let built = Built {
+    Ok(Built {
         name: project::host_name(&release.name),
         config,
         start: with_args(start, order),
         cwd: FOLDER.to_owned(),
         listing: Listing::default(),
         folder: None,
-    };
-    built.finish(
-        makers,
-        chosen.node,
-        chosen.host,
-        chosen.installed,
-        chosen.notes,
-    )
+        node: chosen.node,
+        host: chosen.host,
+        installed: chosen.installed,
+        notes: chosen.notes,
+    })
 }
 
 fn with_args(mut start: Start, order: &Order) -> Start {
@@ -303,31 +363,51 @@ struct Built {
     cwd: String,
     listing: Listing,
     folder: Option<PathBuf>,
+    node: Node,
+    host: HostNode,
+    installed: Option<Installed>,
+    notes: Vec<String>,
 }
 
 impl Built {
-    fn finish(
-        self,
-        makers: &Makers<'_>,
-        node: Node,
-        host: HostNode,
-        installed: Option<Installed>,
-        notes: Vec<String>,
-    ) -> Result<Application, PrepareApplicationError> {
+    fn finish(self, makers: &Makers<'_>) -> Result<Application, PrepareApplicationError> {
         let spec = self.spec();
-        let application = image::application(makers.ctx, &host, &self.listing, &spec, &self.start)?;
+        let outline = self.outline();
+        let application =
+            image::application(makers.ctx, &self.host, &self.listing, &spec, &self.start)?;
+        let training_key = compile_cache::key(
+            &self.config,
+            &self.start,
+            &spec,
+            &self.node,
+            self.installed.as_ref(),
+        );
         Ok(Application {
             name: self.name,
             config: self.config,
-            libc: host.libc,
-            node_version: node.version,
+            libc: self.host.libc,
+            node_version: self.node.version,
             start: self.start,
             spec,
-            dependencies: installed.map(|installed| installed.image),
+            dependencies: self.installed.map(|installed| installed.image),
+            compile_cache: None,
             application,
             folder: self.folder,
-            notes,
+            outline,
+            notes: self.notes,
+            training_key,
         })
+    }
+
+    fn outline(&self) -> Outline {
+        let dependencies = self.installed.as_ref();
+        Outline::of(
+            &self.listing,
+            self.spec(),
+            &self.config,
+            self.host.libc,
+            dependencies.map(|installed| installed.image.path.clone()),
+        )
     }
 
     fn spec(&self) -> ApplicationSpec {

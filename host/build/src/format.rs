@@ -119,7 +119,10 @@ impl Packed {
     ) -> Result<Packed, BuildError> {
         Ok(Packed {
             dir: dir.to_owned(),
-            files: files.into_iter().map(PackedFile::at).collect::<Result<_, _>>()?,
+            files: files
+                .into_iter()
+                .map(PackedFile::at)
+                .collect::<Result<_, _>>()?,
             users: None,
             run_script: None,
             kernel_release: None,

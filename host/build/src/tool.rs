@@ -347,8 +347,11 @@ fn pid(child: &Child) -> Pid {
     Pid::from_child(child)
 }
 
-/// A new log file: in the cache, or in the folder for temporary files where the cache is read-only.
-fn open_log(ctx: &Context, name: &str) -> Result<(File, PathBuf), ToolError> {
+/// A new log file, and its path: in the cache, or in the folder for temporary files where the cache is read-only.
+///
+/// # Errors
+/// [`ToolError::Log`].
+pub fn open_log(ctx: &Context, name: &str) -> Result<(File, PathBuf), ToolError> {
     let in_cache = ctx.cache.root().join("logs");
     let in_temp = std::env::temp_dir().join(format!(
         "nodeos-logs-{}",

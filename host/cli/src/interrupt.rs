@@ -54,6 +54,15 @@ impl Interrupt {
         Ok(interrupt)
     }
 
+    /// One that no signal sets: who has these flags does.
+    pub fn by_hand(flag: Arc<AtomicBool>, signalled: Arc<AtomicBool>) -> Interrupt {
+        Interrupt {
+            flag,
+            signalled,
+            handlers: Vec::new(),
+        }
+    }
+
     /// Whether one of them came.
     pub fn was_signalled(&self) -> bool {
         self.signalled.load(Ordering::Relaxed)

@@ -24,7 +24,9 @@ pub mod output;
 pub mod plan;
 pub mod port;
 pub mod source;
+pub mod training;
 pub mod users_size;
+pub mod watch;
 
 use std::ffi::OsString;
 

@@ -17,7 +17,9 @@ pub enum PlanError {
     NoScreen,
     #[error("the layer {layer} has no users partition")]
     NoUsers { layer: Layer },
-    #[error("the format {format} cannot be made of the layer {layer}: its sessions take a kernel of their own")]
+    #[error(
+        "the format {format} cannot be made of the layer {layer}: its sessions take a kernel of their own"
+    )]
     NoSessions { format: Format, layer: Layer },
     #[error("the format {format} cannot be made of the layer {layer} alone: it has no application")]
     NoApplication { format: Format, layer: Layer },

@@ -2,8 +2,9 @@
 //!
 //! What runs here is a copy of this program that has become the application's user, so it reads and writes what that may.
 
+use std::fs;
 use std::io::{self, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nodeos_spec::application::FOLDER;
 use nodeos_sys::error::OsError;
@@ -31,6 +32,14 @@ pub(crate) enum ArchiveError {
     },
     #[error("cannot unpack into {}", path.display())]
     Unpack {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{path:?} is no path below {FOLDER}")]
+    Outside { path: String },
+    #[error("cannot remove {}", path.display())]
+    Remove {
         path: PathBuf,
         #[source]
         source: io::Error,
@@ -92,12 +101,105 @@ pub(crate) fn unpack(folder: &Path) -> Result<(), ArchiveError> {
         })
 }
 
-/// The same into the application's folder, as root: so that folder is all there is first.
-pub(crate) fn update() -> Result<(), ArchiveError> {
+/// The same into the application's folder, as root: so that folder is all there is first. What is to go has gone before.
+pub(crate) fn update(remove: &[String]) -> Result<(), ArchiveError> {
     chroot(FOLDER)
         .and_then(|()| chdir("/"))
         .map_err(|errno| ArchiveError::Confine {
             source: OsError(errno),
         })?;
+    remove_below(Path::new("/"), remove)?;
     unpack(Path::new("/"))
+}
+
+/// Removes files, folders with what is in them, and the folders above that are empty then. Nothing is removed where one of the
+/// paths leads elsewhere.
+fn remove_below(folder: &Path, paths: &[String]) -> Result<(), ArchiveError> {
+    let is_below = |path: &&String| {
+        let mut parts = Path::new(path.as_str()).components();
+        !path.is_empty() && parts.all(|part| matches!(part, Component::Normal(_)))
+    };
+    if let Some(path) = paths.iter().find(|path| !is_below(path)) {
+        return Err(ArchiveError::Outside { path: path.clone() });
+    }
+    for path in paths {
+        let whole = folder.join(path);
+        remove(&whole).map_err(|source| ArchiveError::Remove {
+            path: whole.clone(),
+            source,
+        })?;
+        let above = whole.ancestors().skip(1);
+        for above in above.take_while(|above| *above != folder) {
+            // One that is not empty stays, and so do those above it.
+            if fs::remove_dir(above).is_err() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = path
+        .symlink_metadata()
+        .and_then(|found| match found.is_dir() {
+            true => fs::remove_dir_all(path),
+            false => fs::remove_file(path),
+        });
+    match removed {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(paths: &[&str]) -> Vec<String> {
+        paths.iter().map(|path| (*path).to_owned()).collect()
+    }
+
+    #[test]
+    fn files_and_folders_go_and_empty_folders_with_them() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path();
+        for path in ["a/b/c", "a/d", "e/f/g", "h/i", "j"] {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        std::os::unix::fs::symlink("h", root.join("link")).unwrap();
+        let gone = ["a/b/c", "e", "none", "j/none", "none/either", "link"];
+        remove_below(root, &paths(&gone)).unwrap();
+        let left = |path: &str| root.join(path).symlink_metadata().is_ok();
+        let check = |path: &str, expected: bool| assert_eq!(left(path), expected, "{path}");
+        check("a/b", false);
+        check("a/d", true);
+        check("e", false);
+        check("link", false);
+        check("h/i", true);
+        check("j", true);
+    }
+
+    #[test]
+    fn what_leads_elsewhere_is_refused_before_anything_is_removed() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path().join("app");
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("a"), "").unwrap();
+        fs::write(scratch.path().join("b"), "").unwrap();
+        for path in ["../b", "/b", "", ".", "a/../../b"] {
+            let error = remove_below(&root, &paths(&["a", path])).unwrap_err();
+            assert_eq!(error.to_string(), format!("{path:?} is no path below /app"));
+        }
+        assert!(root.join("a").exists() && scratch.path().join("b").exists());
+    }
 }

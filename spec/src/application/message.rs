@@ -47,7 +47,13 @@ pub enum HostMessage {
     /// Unpack the tar archive that comes on the command's standard input into this folder. Answered as [`HostMessage::Run`] is.
     Unpack { command: u32, path: String },
     /// As [`HostMessage::Unpack`] into the application's own folder, which a machine that was started to follow changes allows.
-    Update { command: u32 },
+    Update {
+        command: u32,
+        /// What is removed first, by paths below that folder: files, and folders with all that is in them. Folders that become
+        /// empty go with them. What is not there needs no removing.
+        #[serde(default)]
+        remove: Vec<String>,
+    },
     /// Answered by [`MachineMessage::Stats`].
     Stats,
     /// The time is this, in nanoseconds since 1970: the host may have slept.
@@ -88,6 +94,15 @@ pub enum MachineMessage {
         memory_limit: u64,
         /// In so many milliseconds it is started again.
         again_in_ms: Option<u64>,
+    },
+    /// The application has ended by itself, on a machine that was started to follow changes: it is started again by
+    /// [`HostMessage::Restart`], and not before.
+    #[serde(rename_all = "camelCase")]
+    Rests {
+        how: End,
+        out_of_memory: bool,
+        memory_peak: u64,
+        memory_limit: u64,
     },
     /// The application could not be started: the whole sentence. The machine then ends.
     NotStarted {
@@ -206,6 +221,16 @@ mod tests {
             },
             r#"{"type":"run","command":1,"argv":["node"],"env":{},"terminal":{"columns":80,"rows":24,"term":"xterm"}}"#,
         );
+        let update = |remove: &[&str]| HostMessage::Update {
+            command: 1,
+            remove: remove.iter().map(|path| (*path).to_owned()).collect(),
+        };
+        check(
+            update(&["lib/a.js"]),
+            r#"{"type":"update","command":1,"remove":["lib/a.js"]}"#,
+        );
+        let short = br#"{"type":"update","command":1}"#;
+        assert_eq!(HostMessage::parse(short).unwrap(), update(&[]));
         check(HostMessage::Goodbye, r#"{"type":"goodbye"}"#);
         assert!(HostMessage::parse(br#"{"type":"dance"}"#).is_err());
     }
@@ -225,6 +250,15 @@ mod tests {
                 again_in_ms: None,
             },
             r#"{"type":"ended","how":{"signal":9},"outOfMemory":true,"memoryPeak":2,"memoryLimit":1,"againInMs":null}"#,
+        );
+        check(
+            MachineMessage::Rests {
+                how: End::Code(1),
+                out_of_memory: false,
+                memory_peak: 2,
+                memory_limit: 3,
+            },
+            r#"{"type":"rests","how":{"code":1},"outOfMemory":false,"memoryPeak":2,"memoryLimit":3}"#,
         );
         check(
             MachineMessage::CommandEnded {

@@ -33,6 +33,7 @@ fn everything_can_be_said() {
         "restart": "on-failure",
         "include": ["dist"],
         "exclude": ["test"],
+        "compileCache": false,
     }));
     assert_eq!(package.entry.as_deref(), Some("dist/server.js"));
     assert_eq!(package.args, ["--verbose"]);
@@ -65,6 +66,7 @@ fn everything_can_be_said() {
         (package.include, package.exclude),
         (vec!["dist".to_owned()], vec!["test".to_owned()])
     );
+    assert_eq!(package.compile_cache, CompileCache::Off);
 }
 
 #[test]
@@ -170,6 +172,10 @@ fn a_wrong_value_is_named_with_its_key() {
     check(
         json!({"restart": "sometimes"}),
         ".restart\" is \"sometimes\": expected always, on-failure or never",
+    );
+    check(
+        json!({"compileCache": "no"}),
+        ".compileCache\" is \"no\": expected true or false",
     );
 }
 

@@ -17,8 +17,10 @@ use rules::{Rules, Verdict};
 pub(super) struct Listing {
     pub(super) root: PathBuf,
     pub(super) items: Vec<Item>,
+    /// Folders that were looked through, the root among them as an empty path.
+    pub(super) folders: Vec<PathBuf>,
     /// Files that were left out, and why: of those that might be missed only.
-    left_out: Vec<(PathBuf, String)>,
+    pub(super) left_out: Vec<(PathBuf, String)>,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,7 @@ impl Listing {
         Ok(Listing {
             root: root.to_owned(),
             items: vec![item],
+            folders: vec![PathBuf::new()],
             left_out: Vec::new(),
         })
     }
@@ -87,6 +90,7 @@ fn folder(
 ) -> Result<(), PrepareApplicationError> {
     let root = listing.root.clone();
     let rules = rules.in_folder(&root, below)?;
+    listing.folders.push(below.to_owned());
     let read_error = |source| read_error(&root.join(below), source);
     for entry in fs::read_dir(root.join(below)).map_err(read_error)? {
         let entry = entry.map_err(read_error)?;

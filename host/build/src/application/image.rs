@@ -104,17 +104,7 @@ fn state(
                 .bytes("link", name)
                 .bytes("target", target.as_os_str().as_bytes()),
             ItemKind::File(meta) if is_settled(meta, now) => {
-                let numbers = [
-                    i128::from(mode(meta)),
-                    i128::from(meta.dev()),
-                    i128::from(meta.ino()),
-                    i128::from(meta.size()),
-                    i128::from(meta.mtime()),
-                    i128::from(meta.mtime_nsec()),
-                    i128::from(meta.ctime()),
-                    i128::from(meta.ctime_nsec()),
-                ];
-                let state: Vec<u8> = numbers
+                let state: Vec<u8> = numbers(meta)
                     .iter()
                     .flat_map(|number| number.to_le_bytes())
                     .collect();
@@ -130,6 +120,20 @@ fn state(
         };
     }
     Ok(hasher.finish())
+}
+
+/// What the filesystem says of a file that is another one when its contents are others.
+pub(super) fn numbers(meta: &fs::Metadata) -> [i128; 8] {
+    [
+        i128::from(mode(meta)),
+        i128::from(meta.dev()),
+        i128::from(meta.ino()),
+        i128::from(meta.size()),
+        i128::from(meta.mtime()),
+        i128::from(meta.mtime_nsec()),
+        i128::from(meta.ctime()),
+        i128::from(meta.ctime_nsec()),
+    ]
 }
 
 fn is_settled(meta: &fs::Metadata, now: SystemTime) -> bool {

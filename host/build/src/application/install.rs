@@ -35,6 +35,8 @@ const FILE: &str = "dependencies.img";
 #[derive(Debug, Clone)]
 pub(super) struct Installed {
     pub(super) image: LayerImage,
+    /// What all of it follows from.
+    pub(super) key: Key,
     /// Programs by name, for each folder of the project that has some; the root is `""`.
     pub(super) bins: BTreeMap<String, BTreeMap<String, Program>>,
     /// Packages that do not run with this C library.
@@ -104,6 +106,7 @@ pub(super) fn install(
         })?;
     Ok(Some(Installed {
         image: LayerImage::of(&entry.dir.join(FILE))?,
+        key,
         bins: made.bins,
         lacking: made.lacking,
     }))

@@ -1,5 +1,6 @@
 //! Who installs the dependencies: the package manager whose lock file the project has, and how it is asked to.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -32,10 +33,15 @@ pub(super) enum Manager {
 }
 
 pub(super) fn has_lock(folder: &Path) -> bool {
-    NPM_LOCKS
-        .iter()
-        .chain(&[PNPM_LOCK, YARN_LOCK])
-        .any(|lock| folder.join(lock).exists())
+    locks().any(|lock| folder.join(lock).exists())
+}
+
+pub(super) fn is_lock(name: &OsStr) -> bool {
+    locks().any(|lock| name == lock)
+}
+
+fn locks() -> impl Iterator<Item = &'static str> {
+    NPM_LOCKS.into_iter().chain([PNPM_LOCK, YARN_LOCK])
 }
 
 /// The manager of the project in this folder.

@@ -137,7 +137,9 @@ impl Container {
     pub(super) fn whole(self, layer: Layer) -> Result<Tree, BuildError> {
         let mut whole = Tree::new();
         for (_, tree) in self.layers {
-            whole.merge(tree).map_err(|source| insert_error(layer, source))?;
+            whole
+                .merge(tree)
+                .map_err(|source| insert_error(layer, source))?;
         }
         Ok(whole)
     }
@@ -175,7 +177,10 @@ pub(super) fn blob(goods: &Goods<'_>, name: &str, tree: &Tree) -> Result<Blob, B
     let mut hasher = KeyHasher::new("packed layer").text("version", BUILD_VERSION);
     for (path, entry) in tree.iter() {
         let numbers = [u32::from(entry.st_mode()), entry.uid, entry.gid];
-        let numbers: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let numbers: Vec<u8> = numbers
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect();
         hasher = hasher
             .bytes("path", path.as_os_str().as_bytes())
             .bytes("numbers", &numbers);
@@ -219,7 +224,10 @@ pub(super) fn blob(goods: &Goods<'_>, name: &str, tree: &Tree) -> Result<Blob, B
         .map_err(MakeEntryError::into_make)?;
     let path = entry.dir.join(FILE);
     let made: MadeFrom = entry.made_from().ok_or_else(|| {
-        let nothing = io::Error::new(io::ErrorKind::InvalidData, "the cache does not know its sum");
+        let nothing = io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the cache does not know its sum",
+        );
         image_error(&path, nothing.into())
     })?;
     Ok(Blob {
@@ -304,7 +312,10 @@ fn start(layer: Layer, people: &[Person], recipe: &Recipe) -> oci::Start {
     }
     let version = env!("CARGO_PKG_VERSION");
     let labels = [
-        ("org.opencontainers.image.title", format!("NodeOS ({layer})")),
+        (
+            "org.opencontainers.image.title",
+            format!("NodeOS ({layer})"),
+        ),
         ("org.opencontainers.image.version", version.to_owned()),
     ];
     let owned = |(name, value): (&str, String)| (name.to_owned(), value);
@@ -332,8 +343,7 @@ fn people_without_homes() -> Vec<Person> {
 }
 
 fn homes(layer: Layer, folder: &Path) -> Result<Tree, BuildError> {
-    users::tree(folder)
-        .map_err(|source| BuildError::Layer(LayerError::Users { layer, source }))
+    users::tree(folder).map_err(|source| BuildError::Layer(LayerError::Users { layer, source }))
 }
 
 /// Those who have a folder in `homes`. The last is who works in the container: the demo user, or else the first name.

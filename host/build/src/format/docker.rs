@@ -21,8 +21,8 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError>
     let config = container.image(goods, &blobs).documents("").config;
     let config_name = format!("{}.json", config.digest.0);
     let layers: Vec<String> = blobs.iter().map(layer_name).collect();
-    let names = ["latest", env!("CARGO_PKG_VERSION")]
-        .map(|tag| format!("nodeos/{}:{tag}", container.name));
+    let names =
+        ["latest", env!("CARGO_PKG_VERSION")].map(|tag| format!("nodeos/{}:{tag}", container.name));
     let path = dir.join(FILE);
     let image_error = |source: Box<dyn std::error::Error + Send + Sync>| BuildError::Image {
         path: path.clone(),
@@ -32,12 +32,16 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError>
         let mut tree = Tree::new();
         let manifest = docker_manifest(&config_name, &layers, &names);
         tree.insert(Path::new("/").join(MANIFEST), Entry::file(0o644, manifest))?;
-        tree.insert(Path::new("/").join(&config_name), Entry::file(0o644, config.bytes))?;
+        tree.insert(
+            Path::new("/").join(&config_name),
+            Entry::file(0o644, config.bytes),
+        )?;
         Ok(tree)
     };
     let mut tree = contents().map_err(|error| image_error(error.into()))?;
     for (blob, name) in blobs.iter().zip(&layers) {
-        let entry = Entry::host_file(0o644, &blob.path).map_err(|error| image_error(error.into()))?;
+        let entry =
+            Entry::host_file(0o644, &blob.path).map_err(|error| image_error(error.into()))?;
         tree.insert(Path::new("/").join(name), entry)
             .map_err(|error| image_error(error.into()))?;
     }

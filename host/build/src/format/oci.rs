@@ -39,7 +39,10 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError>
     let named = named
         .into_iter()
         .chain(blobs.iter().map(|blob| &blob.layer.digest));
-    keep(&folder, &named.map(|digest| OsString::from(&digest.0)).collect())?;
+    keep(
+        &folder,
+        &named.map(|digest| OsString::from(&digest.0)).collect(),
+    )?;
     let mut packed = Packed::without_kernel(goods, dir, vec![layout.join(INDEX_NAME)])?;
     let layers = blobs.iter().map(|blob| PackedFile {
         path: folder.join(&blob.layer.digest.0),

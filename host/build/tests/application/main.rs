@@ -8,6 +8,7 @@ mod addons;
 mod images;
 mod managers;
 mod refusals;
+mod warmth;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -50,7 +50,12 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
     let users = selection.users_order();
     plan::users(selection.layer, &users)?;
     let format = arguments.format;
-    plan::format(format, selection.layer, arguments.profile, selection.users_size)?;
+    plan::format(
+        format,
+        selection.layer,
+        arguments.profile,
+        selection.users_size,
+    )?;
     plan::root_of_format(format, selection.root)?;
     let interrupt = Interrupt::watch()?;
     let context = environment::context(global, streams, &interrupt.flag)?;

@@ -5,13 +5,14 @@ mod flags;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nodeos_build::application::{self, Application, LayerImage, Order, Source};
+use nodeos_build::application::outline::Outline;
+use nodeos_build::application::{self, Application, Order, PrepareApplicationError, Source};
 use nodeos_build::assemble::{self, Bare};
 use nodeos_build::context::Context;
 use nodeos_build::progress::{Progress, Silent};
 use nodeos_build::recipe::{Arch, Flavor, Layer, Recipe, RootKind};
-use nodeos_spec::application::ApplicationSpec;
-use nodeos_vm::machine::{Machine, MappedImage, Network, PortForward};
+use nodeos_spec::application::{ApplicationSpec, FOLLOW};
+use nodeos_vm::machine::{Machine, Network, PortForward};
 
 use crate::arguments::Global;
 use crate::exit::Exit;
@@ -20,7 +21,7 @@ use crate::interrupt::{Interrupt, InterruptedError};
 use crate::machines::foreground::{self, Manner};
 use crate::machines::names::Name;
 use crate::machines::record::Mode;
-use crate::machines::start::{self, Console, StartMachineError, Wish};
+use crate::machines::start::{self, Console, StartMachineError, Starting, Wish};
 use crate::machines::state::Machines;
 use crate::machines::volumes::{self, ProvideVolumeError};
 use crate::memory::Memory;
@@ -28,6 +29,8 @@ use crate::output::errors::Failure;
 use crate::output::patience::{PATIENCE, Patient};
 use crate::output::quote;
 use crate::output::streams::Streams;
+use crate::training::{self, Trainer};
+use crate::watch::{self, Looked, Made, Workshop};
 use crate::{ca_bundle, env_file, environment, plan};
 
 pub use flags::Arguments;
@@ -49,6 +52,9 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
     // What can be wrong with the command line comes before minutes of building.
     plan::ports(&flags::ports(&arguments.ports))?;
     let source: Source = arguments.what.parse()?;
+    if arguments.watch {
+        watch::must_have_files(&source)?;
+    }
     let machines = Machines::of_user()?;
     if let Some(name) = arguments.name.as_ref().filter(|_| !arguments.dry_run) {
         machines.must_be_free(name)?;
@@ -67,36 +73,62 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
         .flatten()
         .for_each(|note| tell(note, streams));
 
-    let built = build(arguments, global, source, root, streams)?;
-    built
-        .application
-        .notes
-        .iter()
-        .for_each(|note| tell(note, streams));
-    let order = order(arguments, global, &host, root, built, authorities, streams)?;
-    let ports = order.machine.ports.clone();
-    let first = order.spec.ports.first().copied();
+    let wanted = Order {
+        source,
+        args: arguments.args.clone(),
+        libc: arguments.libc,
+        arch: Arch::X86_64,
+    };
+    let make = |interrupt: &Interrupt, streams: &Streams| -> Result<Made, Failure> {
+        let built = build(arguments, global, &wanted, &host, root, interrupt, streams)?;
+        let notes = &built.application.notes;
+        notes.iter().for_each(|note| tell(note, streams));
+        let outline = built.application.outline.clone();
+        let authorities = authorities.clone();
+        let order = order(arguments, global, &host, root, built, authorities, streams)?;
+        // Those that package.json names, too.
+        plan::ports(&order.machine.ports)?;
+        Ok(Made { order, outline })
+    };
+    let interrupt = Interrupt::watch()?;
+    let made = make(&interrupt, streams)?;
+    drop(interrupt);
+    let order = &made.order;
     if arguments.dry_run {
-        let mut line = quote::command_line(start::planned(&machines, order).argv());
+        let mut line = quote::command_line(start::planned(&machines, made.order).argv());
         line.push("\n");
         streams.print_bytes(line.as_encoded_bytes())?;
         return Ok(Exit::Done);
     }
-    // Those that package.json names, too.
-    plan::ports(&ports)?;
-    check_ports(&ports)?;
-    let mode = order.mode;
-    let starting = start::start(&machines, order)?;
-    if global.verbose {
-        let line = quote::command_line(&starting.argv);
-        streams.err.line(&format!("+ {}", line.to_string_lossy()));
+    check_ports(&order.machine.ports)?;
+    let manner = match arguments.quiet {
+        true => Manner::Quiet,
+        false => Manner::Plain,
+    };
+    let err = streams.err.clone();
+    let began = |starting: &Starting| {
+        if global.verbose {
+            let line = quote::command_line(&starting.argv);
+            err.line(&format!("+ {}", line.to_string_lossy()));
+        }
+    };
+    if arguments.watch {
+        let workshop = Workshop {
+            make: &make,
+            look: &|interrupt, streams, before| {
+                look(arguments, global, &wanted, before, interrupt, streams)
+            },
+            began: &began,
+            manner,
+        };
+        return watch::run(made, &workshop, &machines, streams);
     }
-    let is_first = |port: &&PortForward| Some(port.guest) == first;
-    let port = ports.iter().find(is_first).map(|port| (*port).into());
-    match (mode, arguments.quiet) {
-        (Mode::Detached, _) => foreground::detach(starting, port, &machines, streams),
-        (_, true) => foreground::attend(starting, port, Manner::Quiet, streams),
-        (_, false) => foreground::attend(starting, port, Manner::Plain, streams),
+    let (mode, port) = (order.mode, order.first_port());
+    let starting = start::start(&machines, made.order)?;
+    began(&starting);
+    match mode {
+        Mode::Detached => foreground::detach(starting, port, &machines, streams),
+        Mode::Foreground => foreground::attend(starting, port, manner, streams),
     }
 }
 
@@ -106,36 +138,67 @@ struct Built {
     system: Bare,
 }
 
-/// Ctrl-C cancels until this returns, and belongs to the application afterwards.
-fn build(
+fn context(
     arguments: &Arguments,
     global: &Global,
-    source: Source,
-    root: RootKind,
+    interrupt: &Interrupt,
     streams: &Streams,
-) -> Result<Built, Failure> {
-    let interrupt = Interrupt::watch()?;
+) -> Result<Context, Failure> {
     let context = environment::context(global, streams, &interrupt.flag)?;
     let progress: Arc<dyn Progress> = match arguments.quiet {
         true => Arc::new(Silent),
         false => Arc::new(Patient::new(Arc::clone(&context.progress), PATIENCE)),
     };
-    let context = Context {
+    Ok(Context {
         progress,
         ..context
-    };
-    let order = Order {
-        source,
-        args: arguments.args.clone(),
-        libc: arguments.libc,
-        arch: Arch::X86_64,
-    };
-    let application = match application::prepare(&context, &order) {
+    })
+}
+
+/// What was prepared; that somebody stopped it is the whole story then.
+fn unless_stopped<T>(
+    interrupt: &Interrupt,
+    prepared: Result<T, PrepareApplicationError>,
+) -> Result<T, Failure> {
+    match prepared {
         Err(error) if error.is_cancelled() && interrupt.was_signalled() => {
-            return Err(InterruptedError.into());
+            Err(InterruptedError.into())
         }
-        prepared => prepared?,
-    };
+        prepared => Ok(prepared?),
+    }
+}
+
+/// What the project is now, for who follows its changes.
+fn look(
+    arguments: &Arguments,
+    global: &Global,
+    wanted: &Order,
+    before: &Outline,
+    interrupt: &Interrupt,
+    streams: &Streams,
+) -> Result<Looked, Failure> {
+    let context = context(arguments, global, interrupt, streams)?;
+    let looked = application::look(&context, wanted, before);
+    let looked = unless_stopped(interrupt, looked)?;
+    Ok(Looked {
+        outline: looked.outline,
+        trouble: looked.trouble.map(Failure::from),
+    })
+}
+
+/// What was interrupted is not begun again by the next step.
+fn build(
+    arguments: &Arguments,
+    global: &Global,
+    wanted: &Order,
+    host: &HostVm,
+    root: RootKind,
+    interrupt: &Interrupt,
+    streams: &Streams,
+) -> Result<Built, Failure> {
+    let context = context(arguments, global, interrupt, streams)?;
+    let prepared = application::prepare(&context, wanted);
+    let mut application = unless_stopped(interrupt, prepared)?;
     let recipe = Recipe {
         layer: Layer::Application,
         flavor: Flavor::Mainframe,
@@ -144,7 +207,15 @@ fn build(
         root,
         profile: None,
     };
-    let system = environment::unless_stopped(&interrupt, assemble::build_bare(&context, &recipe))?;
+    let system = environment::unless_stopped(interrupt, assemble::build_bare(&context, &recipe))?;
+    let trainer = Trainer {
+        context: &context,
+        host,
+        root,
+        system: &system,
+        ports: arguments.ports.iter().map(|port| port.guest).collect(),
+    };
+    unless_stopped(interrupt, trainer.warm_up(&mut application))?;
     if interrupt.was_signalled() {
         return Err(InterruptedError.into());
     }
@@ -181,11 +252,10 @@ fn order(
     machine.accel = host.accel;
     machine.memory_mib = memory_mib;
     machine.cpus = arguments.cpus.or(config.cpus).unwrap_or(DEFAULT_CPUS);
-    let layers = application
-        .dependencies
-        .iter()
-        .chain([&application.application]);
-    machine.layers = layers.map(mapped).collect();
+    machine.layers = application.layers().map(training::mapped).collect();
+    if arguments.watch {
+        machine.append.push(FOLLOW.to_owned());
+    }
     // An application may reach what this host reaches, whether somebody reaches it or not.
     machine.network = Network::ByTheKernel;
     machine.ports = match arguments.ports.is_empty() {
@@ -249,13 +319,6 @@ fn orders(
         spec.restart = restart;
     }
     Ok(spec)
-}
-
-fn mapped(layer: &LayerImage) -> MappedImage {
-    MappedImage {
-        image: layer.path.clone(),
-        size: layer.bytes,
-    }
 }
 
 /// The path wherever QEMU is started.

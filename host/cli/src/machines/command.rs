@@ -61,7 +61,7 @@ pub fn follow(
                 return Ok(Ended::Deaf);
             }
             Happening::CannotWrite(error) => return Err(WriteOutputError(error).into()),
-            Happening::Message(_) | Happening::Signal(_) => {}
+            Happening::Message(_) | Happening::Signal(_) | Happening::Woken => {}
         }
     };
     match conversation.finish().failed {

@@ -39,6 +39,7 @@ enum Event {
         stream: u32,
         error: std::io::Error,
     },
+    Woken,
 }
 
 /// Something that is not the conversation's own affair.
@@ -51,6 +52,19 @@ pub enum Happening {
     CannotWrite(std::io::Error),
     /// The monitor is gone.
     Gone(Option<TalkError>),
+    /// By a [`Waker`].
+    Woken,
+}
+
+/// Wakes who hears a conversation, from another thread.
+#[derive(Debug, Clone)]
+pub struct Waker(Sender<Event>);
+
+impl Waker {
+    /// One that has ended needs no waking.
+    pub fn wake(&self) {
+        let _ = self.0.send(Event::Woken);
+    }
 }
 
 /// The streams that a program gets.
@@ -70,6 +84,7 @@ pub struct Conversation {
     stdout: Output,
     stderr: Output,
     signals: Handle,
+    waker: Waker,
     /// Nobody takes standard output any more: what comes is thrown away.
     is_deaf: bool,
     reader: Option<JoinHandle<()>>,
@@ -89,11 +104,17 @@ impl Conversation {
             events,
             input: Input::begin(lent.stdin, tell.clone()),
             stdout: Output::begin(STREAMS.stdout, lent.stdout, tell.clone()),
-            stderr: Output::begin(STREAMS.stderr, lent.stderr, tell),
+            stderr: Output::begin(STREAMS.stderr, lent.stderr, tell.clone()),
             signals,
+            waker: Waker(tell),
             is_deaf: false,
             reader: Some(reader),
         })
+    }
+
+    /// Who has this makes [`Conversation::hear`] return.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
     }
 
     /// Says something to the monitor. One that is gone is noticed by [`Conversation::hear`].
@@ -142,6 +163,7 @@ impl Conversation {
             }
             Event::Frame(frame) => self.take(frame),
             Event::Silence(error) => return Some(Happening::Gone(error)),
+            Event::Woken => return Some(Happening::Woken),
             Event::Signal(signal) => return Some(Happening::Signal(signal)),
             Event::Input(bytes) => {
                 let frames = self.input.come(&bytes);

@@ -47,21 +47,30 @@ pub fn in_short(ending: &Ending) -> String {
     }
 }
 
+/// What is to be said of an application that ended because there was no memory left.
+pub fn lack_of_memory(ending: &Ending) -> Option<String> {
+    let Ending::Application {
+        out_of_memory: true,
+        memory_peak,
+        memory_limit,
+        ..
+    } = ending
+    else {
+        return None;
+    };
+    let (peak, limit) = (size::bytes(*memory_peak), size::bytes(*memory_limit));
+    Some(format!(
+        "error: there was no memory left for the application: it had up to {peak} of {limit}\n\
+         hint: give the machine more with --memory"
+    ))
+}
+
 /// What a command ends with that waited for the machine. What has to be said besides is written to standard error.
 pub fn outcome(ending: &Ending, streams: &Streams) -> Result<Exit, Failure> {
     let failure = match ending {
-        Ending::Application {
-            how,
-            out_of_memory,
-            memory_peak,
-            memory_limit,
-        } => {
-            if *out_of_memory {
-                let (peak, limit) = (size::bytes(*memory_peak), size::bytes(*memory_limit));
-                streams.err.line(&format!(
-                    "error: there was no memory left for the application: it had up to {peak} of {limit}\n\
-                     hint: give the machine more with --memory"
-                ));
+        Ending::Application { how, .. } => {
+            if let Some(text) = lack_of_memory(ending) {
+                streams.err.line(&text);
             }
             return Ok(Exit::Program(how.exit_code()));
         }

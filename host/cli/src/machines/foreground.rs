@@ -29,7 +29,7 @@ pub const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 const TIDY_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long an application is waited for until it listens. One that takes longer is not ended: it may be busy with something.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// How much of its log is shown of an application that ended at once.
 const TAIL_LINES: usize = 20;
@@ -65,14 +65,15 @@ pub fn attend(
     let mut conversation = Conversation::begin(connection, lent, &SIGNALS).map_err(Failure::new)?;
     let mut attended = Attended::default();
     let mut awaited = port.filter(|_| manner != Manner::Quiet);
+    let mut is_late = false;
     let end = Instant::now() + READY_WITHIN;
     let over = loop {
-        let happening = match awaited {
+        let happening = match awaited.filter(|_| !is_late) {
             None => conversation.hear(),
             Some(port) => match conversation.hear_until(end) {
                 Some(happening) => happening,
                 None => {
-                    awaited = None;
+                    is_late = true;
                     streams.err.line(&nobody_listens(port.guest));
                     continue;
                 }
@@ -81,20 +82,16 @@ pub fn attend(
         match happening {
             Happening::Message(MonitorMessage::Started) => attended.has_started = true,
             Happening::Message(MonitorMessage::Ready { after_ms }) => {
-                awaited = None;
-                if let Some(port) = port.filter(|_| manner != Manner::Quiet) {
-                    let time = size::duration(Duration::from_millis(after_ms));
-                    let (address, port) = (port.reachable_at(), port.host);
-                    streams
-                        .err
-                        .line(&format!("ready: http://{address}:{port} after {time}"));
+                // Of one that was started again it is no news.
+                if let Some(port) = awaited.take() {
+                    streams.err.line(&ready(port, after_ms));
                 }
             }
             Happening::Message(MonitorMessage::Note { text }) => {
                 streams.err.line(&format!("note: {text}"));
             }
             Happening::Message(MonitorMessage::Over { ending }) => break Some(ending),
-            Happening::Message(_) => {}
+            Happening::Message(_) | Happening::Woken => {}
             Happening::Signal(signal) => {
                 let answer = attended.answer(signal);
                 conversation.say(&answer)?;
@@ -126,17 +123,17 @@ pub fn attend(
 
 /// What has happened to a machine in the foreground.
 #[derive(Debug, Default)]
-struct Attended {
-    has_started: bool,
+pub(crate) struct Attended {
+    pub(crate) has_started: bool,
     /// How often we were told to end.
-    told: u32,
-    cannot_write: Option<io::Error>,
+    pub(crate) told: u32,
+    pub(crate) cannot_write: Option<io::Error>,
 }
 
 impl Attended {
     /// What a signal to us means for the machine. Ctrl-C is first the application's affair; a second signal of any kind ends the
     /// machine, and so does one that comes before there is an application.
-    fn answer(&mut self, signal: i32) -> ClientMessage {
+    pub(crate) fn answer(&mut self, signal: i32) -> ClientMessage {
         self.told += 1;
         match signal {
             _ if self.told > 1 || !self.has_started => ClientMessage::Kill,
@@ -176,7 +173,7 @@ pub fn detach(
                 streams.err.line(&format!("note: {text}"));
             }
             Some(Happening::Message(MonitorMessage::Over { ending })) => break Some(ending),
-            Some(Happening::Message(_) | Happening::CannotWrite(_)) => {}
+            Some(Happening::Message(_) | Happening::CannotWrite(_) | Happening::Woken) => {}
             Some(Happening::Signal(_)) => {
                 conversation.say(&ClientMessage::Kill)?;
                 return Ok(Exit::Interrupted);
@@ -207,7 +204,18 @@ pub fn detach(
     Ok(Exit::Failed)
 }
 
-fn nobody_listens(port: u16) -> String {
+/// What is said when it listens.
+pub(crate) fn ready(port: Port, after_ms: u64) -> String {
+    let time = size::duration(Duration::from_millis(after_ms));
+    format!(
+        "ready: http://{}:{} after {time}",
+        port.reachable_at(),
+        port.host
+    )
+}
+
+/// What is said when it does not.
+pub(crate) fn nobody_listens(port: u16) -> String {
     let seconds = READY_WITHIN.as_secs();
     format!("note: nothing listens on port {port} of the machine after {seconds} s; it goes on")
 }
@@ -226,12 +234,12 @@ fn show_tail(folder: &std::path::Path, streams: &Streams) -> Result<(), Failure>
 }
 
 /// A monitor that says something wrong has failed; one that says nothing any more was killed.
-fn lost(error: Option<TalkError>) -> Result<(), TalkError> {
+pub(crate) fn lost(error: Option<TalkError>) -> Result<(), TalkError> {
     error.map_or(Ok(()), Err)
 }
 
 /// Waits for the monitor, so that the machine's name is free when we end.
-fn wait_for_end(monitor: &mut Child) {
+pub(crate) fn wait_for_end(monitor: &mut Child) {
     if process::has_ended_within(monitor, TIDY_WITHIN) {
         // Its status is nobody's concern: what it had to say it has said.
         let _ = monitor.wait();

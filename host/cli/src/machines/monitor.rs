@@ -7,6 +7,7 @@
 mod client;
 mod machine;
 pub mod qemu;
+mod sleep;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use nodeos_spec::application::flow::ReceiveWindow;
 use nodeos_spec::application::frame::Frame;
+use nodeos_spec::application::message::HostMessage;
 use nodeos_vm::frames::{FrameSocket, FrameSocketError};
 use thiserror::Error;
 
@@ -29,6 +31,7 @@ use crate::machines::record::{Mode, Record, millis, now_ms};
 use crate::machines::state::{self, Folder, StateError};
 use client::Client;
 use qemu::Qemu;
+use sleep::Sleep;
 use sources::Signals;
 
 /// A machine that has not said a word for so long after its start will not. Booting takes seconds where everything is emulated.
@@ -79,10 +82,21 @@ struct Monitor {
     /// The application is number 0.
     commands: BTreeMap<u32, Command>,
     next_command: u32,
+    application: Application,
+    sleep: Sleep,
     /// When QEMU is to be killed, whatever it does.
     kill_at: Option<Instant>,
     /// Why the machine ends, when that is known.
     ending: Option<Ending>,
+}
+
+/// What is known of the application between two of its runs.
+#[derive(Debug, Default)]
+struct Application {
+    /// It has ended, and somebody is to say when it is started again.
+    rests: bool,
+    /// Somebody has.
+    is_to_restart: bool,
 }
 
 /// A program in the machine, and who has its streams.
@@ -155,6 +169,8 @@ impl Monitor {
             next_client: 0,
             commands: BTreeMap::from([(0, Command::default())]),
             next_command: 1,
+            application: Application::default(),
+            sleep: Sleep::new(),
             kill_at: None,
             ending: None,
         })
@@ -241,6 +257,11 @@ impl Monitor {
 
     /// Does what is due.
     fn look_at_the_clock(&mut self) {
+        if self.sleep.has_been() {
+            self.say_to_machine(&HostMessage::Time {
+                unix_ns: sleep::unix_ns(),
+            });
+        }
         let Some(qemu) = &mut self.qemu else { return };
         let now = Instant::now();
         if self.kill_at.is_some_and(|at| now >= at) {
@@ -260,7 +281,8 @@ impl Monitor {
     /// When [`Monitor::look_at_the_clock`] has something to do next.
     fn deadline(&self) -> Option<Instant> {
         let heard = (!self.was_heard).then_some(self.started + HEARD_WITHIN);
-        let due = [heard, self.kill_at].into_iter().flatten().min();
+        let sleep = Some(self.sleep.next_look());
+        let due = [heard, self.kill_at, sleep].into_iter().flatten().min();
         due.filter(|_| self.qemu.is_some())
     }
 

@@ -42,6 +42,12 @@ pub enum ClientMessage {
     Unpack {
         path: String,
     },
+    /// Remove these from the application's folder, and unpack there what comes on standard input.
+    Update {
+        remove: Vec<String>,
+    },
+    /// Stop the application, and start it anew: for who has its streams.
+    Restart,
     Stats,
     /// To the application or command of this connection.
     Signal {
@@ -64,11 +70,17 @@ pub enum ClientMessage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum MonitorMessage {
+    /// The application was started, for the first time or again.
     Started,
+    /// Something listens on its first port, for the first time or again.
     #[serde(rename_all = "camelCase")]
     Ready {
         /// Since the machine was started.
         after_ms: u64,
+    },
+    /// The application has ended so, and waits for [`ClientMessage::Restart`].
+    Rests {
+        ending: Ending,
     },
     Note {
         text: String,

@@ -18,7 +18,7 @@ use crate::machines::connection::{self, TalkError};
 use crate::machines::monitor::qemu::OURSELVES;
 use crate::machines::names::Name;
 use crate::machines::protocol::ClientMessage;
-use crate::machines::record::{Mode, Record, millis, now_ms};
+use crate::machines::record::{Mode, Port, Record, millis, now_ms};
 use crate::machines::state::{self, Claim, Machines, StateError};
 
 /// As what we start ourselves to become a monitor.
@@ -38,6 +38,17 @@ pub struct Order {
     pub console: Console,
     /// Images of volumes among the machine's disks.
     pub volumes: Vec<PathBuf>,
+}
+
+impl Order {
+    /// The first port that its application listens on, if it can be reached from this host.
+    pub fn first_port(&self) -> Option<Port> {
+        let first = self.spec.ports.first()?;
+        let mut ports = self.machine.ports.iter();
+        ports
+            .find(|port| port.guest == *first)
+            .map(|port| (*port).into())
+    }
 }
 
 /// Whether somebody looks at a machine's console.

@@ -60,7 +60,9 @@ pub(super) enum Task {
     Unpack {
         path: String,
     },
-    Update,
+    Update {
+        remove: Vec<String>,
+    },
 }
 
 #[derive(Debug, Error)]
@@ -73,6 +75,8 @@ enum CommandError {
     Empty,
     #[error("{FOLDER} of this machine does not change: it was not started to follow changes")]
     DoesNotFollow,
+    #[error("{path} is not removed: the volume at {volume} has a part in it")]
+    OfVolume { path: String, volume: String },
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
     #[error(transparent)]
@@ -145,8 +149,11 @@ impl Supervisor {
         if self.commands.len() >= MAX_COMMANDS {
             return Err(CommandError::TooMany);
         }
-        if matches!(task, Task::Update) && self.follows == Follows::No {
-            return Err(CommandError::DoesNotFollow);
+        if let Task::Update { remove } = &task {
+            if self.follows == Follows::No {
+                return Err(CommandError::DoesNotFollow);
+            }
+            self.must_spare_volumes(remove)?;
         }
         let group = self.groups.make(&format!("command-{number}"))?;
         let command = match task {
@@ -163,9 +170,29 @@ impl Supervisor {
                 let path = Path::new(&self.spec.cwd).join(path);
                 self.work(number, group, As::User, || archive::unpack(&path))?
             }
-            Task::Update => self.work(number, group, As::Root, archive::update)?,
+            Task::Update { remove } => {
+                self.work(number, group, As::Root, || archive::update(&remove))?
+            }
         };
         self.commands.insert(number, command);
+        Ok(())
+    }
+
+    /// What lasts is nobody's to remove but the application's.
+    fn must_spare_volumes(&self, remove: &[String]) -> Result<(), CommandError> {
+        for path in remove {
+            let whole = Path::new(FOLDER).join(path);
+            let mut volumes = self.spec.volumes.iter().map(|volume| &volume.path);
+            let meets = |volume: &&String| {
+                whole.starts_with(volume) || Path::new(volume).starts_with(&whole)
+            };
+            if let Some(volume) = volumes.find(meets) {
+                return Err(CommandError::OfVolume {
+                    path: path.clone(),
+                    volume: volume.clone(),
+                });
+            }
+        }
         Ok(())
     }
 

@@ -27,6 +27,9 @@ const FOR_THE_JOB: [Signal; 6] = [
     Signal::WINCH,
 ];
 
+/// By these somebody asks a program to end. What ends then is not started again.
+const FOR_THE_END: [Signal; 2] = [Signal::INT, Signal::TERM];
+
 impl Supervisor {
     /// Takes in all that has come.
     pub(super) fn hear(&mut self, log: &mut Log) {
@@ -147,7 +150,9 @@ impl Supervisor {
             }
             HostMessage::Pack { command, path } => self.command(command, Task::Pack { path }),
             HostMessage::Unpack { command, path } => self.command(command, Task::Unpack { path }),
-            HostMessage::Update { command } => self.command(command, Task::Update),
+            HostMessage::Update { command, remove } => {
+                self.command(command, Task::Update { remove })
+            }
             HostMessage::Stats => {
                 let stats = stats::now(&self.groups);
                 self.say(&MachineMessage::Stats(stats));
@@ -165,13 +170,17 @@ impl Supervisor {
             self.say(&MachineMessage::Note { text });
             return;
         };
+        let is_for_the_end = command == APPLICATION && FOR_THE_END.contains(&signal);
+        if is_for_the_end {
+            self.application.wants_no_other_run();
+        }
         let process = match command {
             APPLICATION => self.application.process(),
             _ => self.commands.get(&command).and_then(Command::process),
         };
         let Some(process) = process else {
-            // Who interrupts an application between two of its runs wants no other one.
-            if command == APPLICATION && signal == Signal::INT {
+            // Between two of its runs nobody hears the signal.
+            if is_for_the_end {
                 self.stop(None, log);
             }
             return;

@@ -15,6 +15,7 @@ use crate::link::Host;
 use crate::ready::Watch;
 use crate::restart;
 use crate::streams::Carried;
+use crate::view::Follows;
 
 use super::{KILL_PATIENCE, Supervisor};
 
@@ -50,15 +51,23 @@ enum Life {
         until: Instant,
     },
     /// It has ended as `last` says, and is started again.
-    Waiting {
-        until: Instant,
-        last: MachineMessage,
-    },
+    Waiting { until: Instant, last: Ended },
+    /// It has ended as `last` says, and whoever follows changes decides when it is started again.
+    Resting { last: Ended },
     /// It is not started again; `last` is what the host hears when the commands have ended, too, at the latest at `until`.
     Over {
         until: Instant,
         last: MachineMessage,
     },
+}
+
+/// How a run of it ended.
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    how: End,
+    out_of_memory: bool,
+    memory_peak: u64,
+    memory_limit: u64,
 }
 
 /// What somebody wants to happen when it has ended.
@@ -92,6 +101,11 @@ impl Application {
         }
     }
 
+    /// Somebody has asked it to end: that it does is not to be undone.
+    pub(super) fn wants_no_other_run(&mut self) {
+        self.wish = Wish::NotAgain;
+    }
+
     /// When [`Supervisor::advance`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.life {
@@ -105,7 +119,7 @@ impl Application {
             // Its streams end of themselves, but for those that somebody outside has got hold of.
             Life::Ended { until, .. } => (*until > Instant::now()).then_some(*until),
             Life::Waiting { until, .. } | Life::Over { until, .. } => Some(*until),
-            Life::NotYet => None,
+            Life::NotYet | Life::Resting { .. } => None,
         }
     }
 }
@@ -209,7 +223,7 @@ impl Supervisor {
                 }
             }
             Life::Waiting { until, .. } => *until = now,
-            Life::NotYet | Life::Ended { .. } | Life::Over { .. } => {}
+            Life::NotYet | Life::Ended { .. } | Life::Resting { .. } | Life::Over { .. } => {}
         }
     }
 
@@ -240,15 +254,16 @@ impl Supervisor {
                 }
             }
             Life::Waiting { until, last } if *until <= now => {
-                if self.application.wish == Wish::NotAgain {
-                    let last = for_good(last.clone());
-                    self.finish(last);
-                } else {
-                    self.start(log);
-                }
+                let last = *last;
+                self.go_on(last, log);
                 return self.advance(log);
             }
-            Life::Waiting { .. } => {}
+            Life::Resting { last } if self.application.wish != Wish::None => {
+                let last = *last;
+                self.go_on(last, log);
+                return self.advance(log);
+            }
+            Life::Waiting { .. } | Life::Resting { .. } => {}
             Life::Over { until, last } => {
                 if self.commands.is_empty() || *until <= now {
                     let last = last.clone();
@@ -295,6 +310,14 @@ impl Supervisor {
         carried.is_over()
     }
 
+    /// Starts it again, unless somebody wants it to stop.
+    fn go_on(&mut self, last: Ended, log: &mut Log) {
+        match self.application.wish {
+            Wish::NotAgain => self.finish(last.told(None)),
+            Wish::None | Wish::Again => self.start(log),
+        }
+    }
+
     fn decide(&mut self, how: End, lived: Duration) {
         let application = &mut self.application;
         let again = match application.wish {
@@ -302,22 +325,26 @@ impl Supervisor {
             Wish::Again => Some(Duration::ZERO),
             Wish::None => restart::after(self.spec.restart, how, lived, &mut application.early),
         };
-        let last = MachineMessage::Ended {
+        let last = Ended {
             how,
             out_of_memory: self.groups.out_of_memory_kills() > application.kills_before,
             memory_peak: self.groups.memory_peak(),
             memory_limit: self.groups.limits.memory,
-            again_in_ms: again.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
         };
-        match again {
-            Some(pause) => {
-                self.say(&last);
-                self.application.life = Life::Waiting {
+        let is_followed = self.follows == Follows::Yes && self.link.is_some();
+        match (again, application.wish) {
+            (Some(pause), _) => {
+                application.life = Life::Waiting {
                     until: Instant::now() + pause,
                     last,
                 };
+                self.say(&last.told(Some(pause)));
             }
-            None => self.finish(last),
+            (None, Wish::None) if is_followed => {
+                application.life = Life::Resting { last };
+                self.say(&last.told_at_rest());
+            }
+            (None, _) => self.finish(last.told(None)),
         }
     }
 
@@ -337,39 +364,36 @@ impl Supervisor {
     }
 }
 
-/// The same end, after which it is not started again.
-fn for_good(message: MachineMessage) -> MachineMessage {
-    match message {
+impl Ended {
+    /// With the time after which it is started again.
+    fn told(self, again: Option<Duration>) -> MachineMessage {
+        let Ended {
+            how,
+            out_of_memory,
+            memory_peak,
+            memory_limit,
+        } = self;
         MachineMessage::Ended {
             how,
             out_of_memory,
             memory_peak,
             memory_limit,
-            again_in_ms: _,
-        } => MachineMessage::Ended {
+            again_in_ms: again.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+
+    fn told_at_rest(self) -> MachineMessage {
+        let Ended {
             how,
             out_of_memory,
             memory_peak,
             memory_limit,
-            again_in_ms: None,
-        },
-        other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_end_for_good_is_the_same_end() {
-        let ended = |again_in_ms| MachineMessage::Ended {
-            how: End::Code(3),
-            out_of_memory: true,
-            memory_peak: 2,
-            memory_limit: 1,
-            again_in_ms,
-        };
-        assert_eq!(for_good(ended(Some(7))), ended(None));
+        } = self;
+        MachineMessage::Rests {
+            how,
+            out_of_memory,
+            memory_peak,
+            memory_limit,
+        }
     }
 }

@@ -39,6 +39,12 @@ pub struct Arguments {
     /// The command returns when the application listens on its first port, or runs where it has none, and prints the machine's name.
     #[arg(short, long)]
     pub detach: bool,
+    /// Bring changes of the folder or file into the running machine, and start the application anew there
+    ///
+    /// Only what goes into the machine counts. Where dependencies or settings change, another machine takes its place. An application
+    /// that has ended is started by the next change; Ctrl-C ends it all. It needs this command to go on, so not with --detach.
+    #[arg(short, long, conflicts_with = "detach")]
+    pub watch: bool,
     /// Call the machine this
     ///
     /// Without this flag it is called as the application is, with a number behind it where such a machine runs.

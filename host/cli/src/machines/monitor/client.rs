@@ -109,6 +109,16 @@ impl Monitor {
             ClientMessage::Unpack { path } => {
                 self.begin_command(id, |command| HostMessage::Unpack { command, path });
             }
+            ClientMessage::Update { remove } => {
+                self.begin_command(id, |command| HostMessage::Update { command, remove });
+            }
+            ClientMessage::Restart => {
+                if command == Some(0) {
+                    self.application.is_to_restart = true;
+                    self.application.rests = false;
+                    self.say_to_machine(&HostMessage::Restart);
+                }
+            }
             ClientMessage::Stats => {
                 self.set_role(id, Role::Stats);
                 self.say_to_machine(&HostMessage::Stats);
@@ -252,6 +262,7 @@ impl Monitor {
             // Nobody has heard its end: it is kept for who asks.
             self.record.mode = Mode::Detached;
             self.save();
+            self.stop_if_forgotten();
         }
     }
 
@@ -261,6 +272,14 @@ impl Monitor {
             && !std::mem::replace(&mut command.stdin_has_ended, true)
         {
             self.give_machine(Frame::end(streams_of(number).stdin));
+        }
+    }
+
+    /// An application at rest without somebody who would start it again is one that has ended.
+    pub(super) fn stop_if_forgotten(&mut self) {
+        let has_owner = self.commands.get(&0).is_some_and(|it| it.client.is_some());
+        if self.application.rests && !has_owner {
+            self.stop(None);
         }
     }
 

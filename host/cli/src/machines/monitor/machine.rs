@@ -6,7 +6,7 @@ use nodeos_vm::frames::{FrameSocket, Received};
 use nodeos_vm::process;
 
 use super::client::Role;
-use super::{Flow, Monitor, OFF_WITHIN, with_cause};
+use super::{Application, Flow, Monitor, OFF_WITHIN, with_cause};
 use crate::machines::ending::describe;
 use crate::machines::logs::Stream;
 use crate::machines::protocol::{Ending, HostStats, MonitorMessage, shortened};
@@ -102,6 +102,7 @@ impl Monitor {
     fn learn(&mut self, message: MachineMessage) {
         match message {
             MachineMessage::Started => {
+                self.application = Application::default();
                 self.record.running_after_ms.get_or_insert(self.age_ms());
                 self.save();
                 self.tell(&MonitorMessage::Started);
@@ -111,9 +112,14 @@ impl Monitor {
                 if self.record.ready_after_ms.is_none() {
                     self.record.ready_after_ms = Some(after_ms);
                     self.save();
-                    self.tell(&MonitorMessage::Ready { after_ms });
                 }
+                self.tell(&MonitorMessage::Ready { after_ms });
             }
+            // Who asked for it knows.
+            MachineMessage::Ended {
+                again_in_ms: Some(_),
+                ..
+            } if self.application.is_to_restart => self.application.is_to_restart = false,
             MachineMessage::Ended {
                 how,
                 again_in_ms: Some(delay_ms),
@@ -136,6 +142,22 @@ impl Monitor {
                 memory_peak,
                 memory_limit,
             }),
+            MachineMessage::Rests {
+                how,
+                out_of_memory,
+                memory_peak,
+                memory_limit,
+            } => {
+                self.application.rests = true;
+                let ending = Ending::Application {
+                    how,
+                    out_of_memory,
+                    memory_peak,
+                    memory_limit,
+                };
+                self.tell(&MonitorMessage::Rests { ending });
+                self.stop_if_forgotten();
+            }
             MachineMessage::NotStarted { reason } => {
                 let reason = shortened(reason);
                 self.application_ended(Ending::NotStarted { reason });

@@ -67,11 +67,7 @@ impl Qemu {
             file.map_err(|source| StartQemuError::Log { path, source })
         };
         let console_log = create(state::CONSOLE)?;
-        let mut child = Command::new(OURSELVES)
-            .arg0("nodeos")
-            .arg(VERB)
-            .arg(std::process::id().to_string())
-            .args(argv)
+        let mut child = command(argv)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(create(state::QEMU)?)
@@ -150,7 +146,18 @@ impl Qemu {
 /// This program, also where its file has been replaced since it was started.
 pub(crate) const OURSELVES: &str = "/proc/self/exe";
 
-/// What we become QEMU with, when we are started as [`VERB`] by the monitor of this process id. Returns only when that fails.
+/// QEMU as a child that ends with us: with the thread that starts it, which has to be one that lives as long as this process.
+pub(crate) fn command(argv: &[OsString]) -> Command {
+    let mut command = Command::new(OURSELVES);
+    command
+        .arg0("nodeos")
+        .arg(VERB)
+        .arg(std::process::id().to_string())
+        .args(argv);
+    command
+}
+
+/// What we become QEMU with, when we are started as [`VERB`] by the process of this id: a machine's monitor, say. Returns only when that fails.
 ///
 /// The kernel kills a process with this setting when the thread that started it ends (PR_SET_PDEATHSIG(2const)): the monitor
 /// has one thread. It is kept by execve(2), and a monitor that had ended before is not our parent any more.
