@@ -32,6 +32,9 @@ pub const USERS_FSTYPE: &str = "nodeos.usersfstype";
 /// `nodeos.usersflags=OPTIONS`: its mount options, as mount(8) has them behind `-o`.
 pub const USERS_FLAGS: &str = "nodeos.usersflags";
 
+/// With this word the users partition, where it is the last one of its disk, takes what the disk has behind it.
+pub const GROW: &str = "nodeos.grow";
+
 /// `single`: administrator mode.
 pub const SINGLE: &str = "single";
 
@@ -69,6 +72,7 @@ pub struct UsersPartition {
     pub flags: Option<String>,
     pub access: Access,
     pub wait: Wait,
+    pub growth: Growth,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -84,6 +88,14 @@ pub enum Wait {
     #[default]
     UpToALimit,
     ForEver,
+}
+
+/// Whether the partition takes what its disk has behind it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Growth {
+    #[default]
+    None,
+    ToTheEnd,
 }
 
 /// Why the words about the users partition make no sense.
@@ -133,6 +145,11 @@ impl UsersPartition {
             flags: text(USERS_FLAGS, ROOT_FLAGS),
             access,
             wait,
+            growth: if has(line, GROW) {
+                Growth::ToTheEnd
+            } else {
+                Growth::None
+            },
         })
     }
 }
@@ -243,12 +260,13 @@ mod tests {
             UsersPartition::default(),
         );
         check_users(
-            "root=/dev/pmem0 ro nodeos.users=LABEL=users nodeos.usersfstype=ext4 nodeos.usersflags=ro,noatime",
+            "root=/dev/pmem0 ro nodeos.users=LABEL=users nodeos.usersfstype=ext4 nodeos.usersflags=ro,noatime nodeos.grow",
             SystemRoot::Image,
             UsersPartition {
                 device: Some(DeviceSpec::Label("users".to_owned())),
                 fstype: Some("ext4".to_owned()),
                 flags: Some("ro,noatime".to_owned()),
+                growth: Growth::ToTheEnd,
                 ..UsersPartition::default()
             },
         );
@@ -262,6 +280,7 @@ mod tests {
             flags: Some("noatime".to_owned()),
             access: Access::ReadOnly,
             wait: Wait::ForEver,
+            growth: Growth::None,
         };
         check_users(
             "root=/dev/sda rootfstype=ext2 rootflags=noatime rw ro rootwait ip=dhcp",

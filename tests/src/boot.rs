@@ -1,5 +1,6 @@
 //! A machine under test: boots, talks, and leaves behind everything about a failure.
 
+use std::ffi::OsString;
 use std::fs;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -51,17 +52,30 @@ impl Scratch {
     pub fn boot(&self, machine: &Machine) -> anyhow::Result<Boot> {
         let mut machine = machine.clone();
         machine.console = ConsoleTo::Pipes;
-        let argv: Vec<String> = machine
-            .argv()
-            .iter()
-            .map(|word| word.to_string_lossy().into_owned())
-            .collect();
-        fs::write(self.dir.join("argv"), argv.join("\n"))?;
+        self.write_argv(&machine.argv())?;
         let vm = Vm::boot(&machine)?;
         Ok(Boot {
             vm,
             dir: self.dir.clone(),
         })
+    }
+
+    /// Starts QEMU with a command line of the test's own, whose console is its standard input and output.
+    pub fn start(&self, argv: &[OsString]) -> anyhow::Result<Boot> {
+        self.write_argv(argv)?;
+        let vm = Vm::start(argv)?;
+        Ok(Boot {
+            vm,
+            dir: self.dir.clone(),
+        })
+    }
+
+    fn write_argv(&self, argv: &[OsString]) -> anyhow::Result<()> {
+        let words: Vec<String> = argv
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        Ok(fs::write(self.dir.join("argv"), words.join("\n"))?)
     }
 }
 

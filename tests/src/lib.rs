@@ -9,6 +9,7 @@ pub mod boot;
 pub mod cli;
 pub mod http;
 pub mod nodeos_run;
+pub mod pc;
 pub mod people;
 pub mod pjdfstest;
 pub mod registry;

@@ -47,6 +47,7 @@ pub use discover::Start;
 pub use error::PrepareApplicationError;
 pub use for_files::ForFiles;
 pub use image::LayerImage;
+pub use outline::{Looked, look};
 pub use script::ScriptError;
 pub use source::Source;
 
@@ -136,40 +137,6 @@ fn prepare_as(
         files,
     };
     find_out(&makers, order)?.finish(&makers)
-}
-
-/// What an application is made of now.
-#[derive(Debug)]
-pub struct Looked {
-    pub outline: Outline,
-    /// Why what is run cannot be understood, where it is another file than before.
-    pub trouble: Option<PrepareApplicationError>,
-}
-
-/// What [`prepare`] would make images of now, with dependencies that are installed where they have changed.
-///
-/// # Errors
-/// [`PrepareApplicationError`].
-pub fn look(
-    ctx: &Context,
-    order: &Order,
-    before: &Outline,
-) -> Result<Looked, PrepareApplicationError> {
-    let manifest = Manifest::load(&ctx.source).map_err(PrepareApplicationError::Inputs)?;
-    let makers = Makers {
-        ctx,
-        manifest: &manifest,
-        arch: order.arch,
-        files: None,
-    };
-    let built = find_out(&makers, order)?;
-    let outline = built.outline();
-    let entry = &built.start.entry;
-    let trouble = match outline.has_another(before, entry.as_ref()) {
-        true => syntax::check(ctx, &built.host, &built.listing.root, entry).err(),
-        false => None,
-    };
-    Ok(Looked { outline, trouble })
 }
 
 /// All but the images.

@@ -43,7 +43,7 @@ pub fn build(
     let dir = output::prepare(recipe, Format::Qemu, out)?;
     let made = Made::of(ctx, recipe, Booted::ByItself)?;
     let output = format::qemu::write(&Goods::new(ctx, recipe, &made, users), &dir)?;
-    output::publish(out, &dir, &made.used)?;
+    output::publish(out, &dir, &output.inputs)?;
     Ok(output)
 }
 
@@ -65,7 +65,7 @@ pub fn pack(
     };
     let made = Made::of(ctx, recipe, booted)?;
     let packed = format::write(format, &Goods::new(ctx, recipe, &made, users), &dir)?;
-    output::publish(out, &dir, &made.used)?;
+    output::publish(out, &dir, &packed.inputs)?;
     Ok(packed)
 }
 

@@ -1,11 +1,14 @@
 //! How what was made is packed: a module for each format.
 
 mod container;
+mod disk;
 mod docker;
+pub mod loader;
 mod netboot;
 mod oci;
 pub(crate) mod qemu;
 mod tar;
+pub mod virtual_disk;
 mod wsl;
 
 use std::fs;
@@ -19,6 +22,7 @@ use crate::kernel::Kernel;
 use crate::recipe::{Format, Recipe, RootKind};
 
 use netboot::Sums;
+use virtual_disk::Kind;
 
 /// What a format packs. What takes time is made when it is asked for, and comes from the cache where it can.
 pub(crate) struct Goods<'a> {
@@ -137,5 +141,11 @@ pub(crate) fn write(format: Format, goods: &Goods<'_>, dir: &Path) -> Result<Pac
         Format::Wsl => wsl::write(goods, dir),
         Format::Initramfs => netboot::write(goods, dir, Sums::Left),
         Format::Netboot => netboot::write(goods, dir, Sums::Written),
+        Format::Disk => disk::write(goods, dir),
+        Format::Qcow2 => virtual_disk::write(goods, dir, Kind::Qcow2),
+        Format::Vmdk => virtual_disk::write(goods, dir, Kind::Vmdk),
+        Format::Vhd => virtual_disk::write(goods, dir, Kind::Vhd),
+        Format::Vdi => virtual_disk::write(goods, dir, Kind::Vdi),
+        Format::Gce => virtual_disk::write(goods, dir, Kind::Gce),
     }
 }

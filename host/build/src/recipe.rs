@@ -95,6 +95,18 @@ choice! {
     Format, "format" {
         /// Kernel, system image and a script that boots them.
         Qemu = "qemu",
+        /// A disk with boot loader, system and users partition, for any PC or virtual machine.
+        Disk = "disk",
+        /// The disk as KVM and OpenStack take it.
+        Qcow2 = "qcow2",
+        /// The disk as VMware takes it.
+        Vmdk = "vmdk",
+        /// The disk as Azure and Hyper-V take it.
+        Vhd = "vhd",
+        /// The disk as VirtualBox takes it.
+        Vdi = "vdi",
+        /// The disk as Google Compute Engine takes it.
+        Gce = "gce",
         /// A folder with the image of a container, as the Open Container Initiative describes it.
         Oci = "oci",
         /// The same as an archive for `docker load`.
@@ -166,17 +178,26 @@ impl Format {
     pub fn profile(self) -> Option<Profile> {
         match self {
             Format::Qemu => None,
-            Format::Initramfs | Format::Netboot => Some(Profile::Pc),
+            Format::Disk | Format::Initramfs | Format::Netboot => Some(Profile::Pc),
+            // What these machines are made of differs: SATA and e1000 with one, IDE with another, NVMe with a third.
+            Format::Qcow2 | Format::Vmdk | Format::Vhd | Format::Vdi | Format::Gce => {
+                Some(Profile::Pc)
+            }
             Format::Oci | Format::Docker | Format::Tar | Format::Wsl => None,
         }
     }
 
     /// Whether it boots by itself. What does not runs on somebody else's kernel, without privileges.
     pub fn has_kernel(self) -> bool {
-        match self {
-            Format::Qemu | Format::Initramfs | Format::Netboot => true,
-            Format::Oci | Format::Docker | Format::Tar | Format::Wsl => false,
-        }
+        !matches!(
+            self,
+            Format::Oci | Format::Docker | Format::Tar | Format::Wsl
+        )
+    }
+
+    /// Whether it can be said how the root filesystem reaches the machine.
+    pub fn has_roots(self) -> bool {
+        self == Format::Qemu
     }
 
     /// Whether it is made of that layer. Sessions take a kernel of one's own: without one there is nothing that the layer

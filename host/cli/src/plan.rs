@@ -29,6 +29,8 @@ pub enum PlanError {
     NoKernel { format: Format },
     #[error("the format {format} has no users partition")]
     NoPartition { format: Format },
+    #[error("the format {format} has one kind of root, which cannot be chosen")]
+    NoRoot { format: Format },
     #[error("port {host} of this host was given twice")]
     PortTwice { host: u16 },
     #[error("this QEMU has no virtio-pmem device, which --root pmem needs")]
@@ -66,6 +68,7 @@ impl PlanError {
                 "leave --users-size and --fresh away: homes are as large as the container allows"
                     .to_owned()
             }
+            PlanError::NoRoot { .. } => "leave --root away".to_owned(),
             PlanError::PortTwice { .. } => {
                 "give each --port another number before the colon".to_owned()
             }
@@ -91,6 +94,7 @@ impl PlanError {
                 | PlanError::NoApplication { .. }
                 | PlanError::NoKernel { .. }
                 | PlanError::NoPartition { .. }
+                | PlanError::NoRoot { .. }
                 | PlanError::PortTwice { .. }
         )
     }
@@ -216,6 +220,14 @@ pub fn users(layer: Layer, order: &UsersOrder) -> Result<(), PlanError> {
         return Err(PlanError::NoUsers { layer });
     }
     Ok(())
+}
+
+/// Refuses a kind of root where the format decides.
+pub fn root_of_format(format: Format, given: Option<RootKind>) -> Result<(), PlanError> {
+    match given {
+        Some(_) if !format.has_roots() => Err(PlanError::NoRoot { format }),
+        _ => Ok(()),
+    }
 }
 
 /// What a machine needs on which nobody counts: npm alone takes 100 MiB.

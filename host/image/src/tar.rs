@@ -51,6 +51,25 @@ pub fn write(tree: &Tree, mtime: u64, out: &mut dyn Write) -> Result<(), WriteTa
         .map_err(|source| WriteTarError::Finish { source })
 }
 
+/// Writes an archive with one file and nothing else.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_file(
+    name: &str,
+    entry: &Entry,
+    mtime: u64,
+    out: &mut dyn Write,
+) -> Result<(), WriteTarError> {
+    let path = Path::new("/").join(name);
+    let mut archive = Builder::new(out);
+    append(&mut archive, &path, entry, mtime)
+        .map_err(|source| WriteTarError::Append { path, source })?;
+    archive
+        .finish()
+        .map_err(|source| WriteTarError::Finish { source })
+}
+
 fn append(
     archive: &mut Builder<&mut dyn Write>,
     path: &Path,

@@ -1,5 +1,6 @@
 //! [`Vm`]: a running machine whose console is ours.
 
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -79,7 +80,17 @@ impl Vm {
             .ports
             .iter()
             .try_for_each(|port| check_port(port.address, port.host))?;
-        let argv = machine.argv();
+        Vm::start(&machine.argv())
+    }
+
+    /// Starts QEMU with a command line of one's own, program first, whose console is its standard input and output.
+    ///
+    /// # Errors
+    /// [`BootError`].
+    ///
+    /// # Panics
+    /// When there is no program.
+    pub fn start(argv: &[OsString]) -> Result<Vm, BootError> {
         let (program, words) = argv
             .split_first()
             .expect("a command line begins with its program");

@@ -1,5 +1,6 @@
 //! The users partition: finding it, waiting for it, mounting it, or doing without.
 
+mod grow;
 mod temporary;
 
 use std::ffi::CString;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use nodeos_sandbox::block;
 use nodeos_sandbox::log::Log;
-use nodeos_spec::cmdline::{Access, UsersPartition, Wait};
+use nodeos_spec::cmdline::{Access, Growth, UsersPartition, Wait};
 use nodeos_spec::device::DeviceSpec;
 use nodeos_spec::device::ext::Kind;
 use nodeos_sys::error::OsError;
@@ -104,6 +105,12 @@ fn attach(
         device: spec.to_string(),
         waited: PATIENCE,
     })?;
+    let given = words.flags.as_deref().unwrap_or_default();
+    let options = Options::parse(given, words.access);
+    let grows = words.growth == Growth::ToTheEnd && options.users == Users::ReadWrite;
+    if grows {
+        tell_growth("the users partition", grow::partition(&device), log);
+    }
     let superblock = block::superblock(&device);
     if let Some(superblock) = &superblock
         && superblock.has_errors
@@ -114,7 +121,7 @@ fn attach(
         ));
     }
     let fstype = words.fstype.clone().or_else(|| {
-        superblock.map(|superblock| {
+        superblock.as_ref().map(|superblock| {
             match superblock.kind {
                 Kind::Ext2 => "ext2",
                 Kind::Ext3 => "ext3",
@@ -126,8 +133,6 @@ fn attach(
     let fstype = fstype.ok_or_else(|| MountUsersError::Unknown {
         device: device.clone(),
     })?;
-    let given = words.flags.as_deref().unwrap_or_default();
-    let options = Options::parse(given, words.access);
     let mut flags = MountFlags::NODEV | MountFlags::NOSUID;
     if options.users == Users::ReadOnly {
         flags |= MountFlags::RDONLY;
@@ -140,11 +145,24 @@ fn attach(
         options.data.as_deref(),
     )
     .map_err(|errno| MountUsersError::Mount {
-        device,
+        device: device.clone(),
         fstype,
         source: OsError(errno),
     })?;
+    if let Some(superblock) = superblock.filter(|_| grows) {
+        let grown = grow::filesystem(&device, &superblock);
+        tell_growth("its filesystem", grown, log);
+    }
     Ok(options.users)
+}
+
+/// Nobody has to read at the boot that it has grown; that it could not, somebody should.
+fn tell_growth(what: &str, grown: Result<Option<u64>, grow::GrowError>, log: &mut Log) {
+    match grown {
+        Ok(Some(bytes)) => log.note(&format!("{what} has grown to {} MiB", bytes >> 20)),
+        Ok(None) => {}
+        Err(error) => log.error(&error),
+    }
 }
 
 /// What is said of the mount, in the two ways in which mount(2) takes it.

@@ -17,8 +17,8 @@ use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 use thiserror::Error;
 
-const BLOCK_DEVICES: &str = "/sys/class/block";
-const DEVICES: &str = "/dev";
+pub const BLOCK_DEVICES: &str = "/sys/class/block";
+pub const DEVICES: &str = "/dev";
 
 /// The kernel's own messages, unlike those that a udev would send on: the multicast group 1.
 const FROM_THE_KERNEL: u32 = 1;
@@ -129,7 +129,8 @@ fn partition_uuid(folder: &Path) -> Option<String> {
     table::gpt_uuid(&bytes(&disk, entry)?)
 }
 
-fn number(path: &Path) -> Option<u64> {
+/// A file of /sys that holds a number.
+pub fn number(path: &Path) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 

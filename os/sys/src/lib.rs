@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+pub mod block;
 pub mod calls;
 pub mod entry;
 pub mod error;

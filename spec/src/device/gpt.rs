@@ -246,6 +246,8 @@ impl Table {
         }
         let sum = crc(&header);
         header[16..20].copy_from_slice(&sum.to_le_bytes());
+        // The rest of its sector is to be zeros, whatever was there.
+        header.resize(self.sector as usize, 0);
         let piece = |at: u64, bytes| Piece {
             at: at * self.sector,
             bytes,

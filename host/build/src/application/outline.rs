@@ -12,6 +12,9 @@ use super::image::numbers;
 use super::manager;
 use super::modules::mode;
 use super::project::{NOT_OURS, PNPM_WORKSPACES};
+use super::{Makers, Order, PrepareApplicationError, find_out, syntax};
+use crate::context::Context;
+use crate::manifest::Manifest;
 use crate::recipe::Libc;
 
 /// What an application is made of.
@@ -191,6 +194,40 @@ impl Changes {
         folders.dedup();
         folders
     }
+}
+
+/// What an application is made of now.
+#[derive(Debug)]
+pub struct Looked {
+    pub outline: Outline,
+    /// Why what is run cannot be understood, where it is another file than before.
+    pub trouble: Option<PrepareApplicationError>,
+}
+
+/// What [`super::prepare`] would make images of now, with dependencies that are installed where they have changed.
+///
+/// # Errors
+/// [`PrepareApplicationError`].
+pub fn look(
+    ctx: &Context,
+    order: &Order,
+    before: &Outline,
+) -> Result<Looked, PrepareApplicationError> {
+    let manifest = Manifest::load(&ctx.source).map_err(PrepareApplicationError::Inputs)?;
+    let makers = Makers {
+        ctx,
+        manifest: &manifest,
+        arch: order.arch,
+        files: None,
+    };
+    let built = find_out(&makers, order)?;
+    let outline = built.outline();
+    let entry = &built.start.entry;
+    let trouble = match outline.has_another(before, entry.as_ref()) {
+        true => syntax::check(ctx, &built.host, &built.listing.root, entry).err(),
+        false => None,
+    };
+    Ok(Looked { outline, trouble })
 }
 
 #[cfg(test)]

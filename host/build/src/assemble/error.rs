@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use nodeos_image::ext4::WriteExt4Error;
 
 use crate::cache::{CacheError, free_space, human_bytes, is_disk_full};
+use crate::format::loader::MakeLoaderError;
 use crate::kernel::BuildKernelError;
 use crate::layer::LayerError;
 use crate::manifest::ReadManifestError;
@@ -42,6 +43,14 @@ pub enum BuildError {
         #[source]
         source: WriteExt4Error,
     },
+    #[error(transparent)]
+    Loader(MakeLoaderError),
+    /// Somebody's files are in it.
+    #[error("{} is not to be replaced: a machine has written to it, or it is no disk that NodeOS has made", .path.display())]
+    InUse { path: PathBuf },
+    /// A tool that packs an image did not do so.
+    #[error("cannot pack the disk")]
+    Pack(#[source] ToolError),
     /// The output folder could not be written.
     #[error("cannot write {}", .path.display())]
     Output {
@@ -59,6 +68,7 @@ impl BuildError {
             BuildError::Node(e) => e.hint(),
             BuildError::Program(e) => e.hint(),
             BuildError::Cache(e) => e.hint(),
+            BuildError::Pack(e) => e.hint(),
             BuildError::Output { path, source } if is_disk_full(source) => {
                 let (mount, free) = free_space(path);
                 Some(format!(
@@ -68,6 +78,11 @@ impl BuildError {
                 ))
             }
             BuildError::Users { source, .. } => source.hint(),
+            BuildError::Loader(e) => e.hint(),
+            BuildError::InUse { .. } => Some(
+                "--fresh makes a new one, and its files are lost then; or give another folder with --out"
+                    .to_owned(),
+            ),
             BuildError::Output { .. } => {
                 Some("give a folder that you can write with --out".to_owned())
             }
@@ -81,6 +96,8 @@ impl BuildError {
             BuildError::Kernel(e) => e.tool(),
             BuildError::Node(e) => e.tool(),
             BuildError::Program(e) => e.tool(),
+            BuildError::Pack(e) => Some(e),
+            BuildError::Loader(e) => return e.is_missing(),
             _ => None,
         };
         matches!(tool, Some(ToolError::Missing { .. }))
@@ -93,6 +110,8 @@ impl BuildError {
             BuildError::Node(e) => e.is_cancelled(),
             BuildError::Program(e) => e.is_cancelled(),
             BuildError::Cache(e) => e.is_cancelled(),
+            BuildError::Pack(e) => e.is_cancelled(),
+            BuildError::Loader(e) => e.is_cancelled(),
             _ => false,
         }
     }

@@ -27,6 +27,8 @@ const HUGE_PAGE: u64 = 2 << 20;
 /// A finished image in the cache.
 #[derive(Debug)]
 pub(crate) struct Image {
+    /// Changes whenever the image does.
+    pub(crate) key: Key,
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
     pub(crate) unpacked_bytes: u64,
@@ -100,6 +102,7 @@ pub(crate) fn make(ctx: &Context, stack: &Stack, parts: &Parts<'_>) -> Result<Im
     let made: Option<MadeFrom> = entry.made_from();
     let unpacked_bytes = made.map_or(bytes, |made| made.unpacked_bytes);
     Ok(Image {
+        key,
         bytes,
         unpacked_bytes,
         path,

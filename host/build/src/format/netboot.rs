@@ -26,7 +26,8 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path, sums: Sums) -> Result<Packed,
     let system = goods.system(RootKind::Initramfs)?;
     let archive = file_name(RootKind::Initramfs);
     let mut files: Vec<PathBuf> = [KERNEL, archive, SCRIPT].map(|name| dir.join(name)).into();
-    output::link(&kernel.vmlinux, &files[0])?;
+    // What boot loaders start; QEMU alone would take the other kind.
+    output::link(&kernel.bzimage, &files[0])?;
     output::link(&system.path, &files[1])?;
     output::write(&files[2], &script(goods.recipe.flavor, archive), 0o644)?;
     if sums == Sums::Written {

@@ -1,5 +1,7 @@
 //! What building needs: compilers and tools of the kernel, Rust for the system programs, and clients that fetch.
 
+use nodeos_build::format::loader;
+
 use crate::checks::Check;
 use crate::checks::host::{Host, install};
 
@@ -36,6 +38,7 @@ pub fn checks(host: &Host) -> Vec<Check> {
     checks.push(cargo(host));
     checks.push(static_rust(host));
     checks.push(providers(host));
+    checks.push(boot_loader(host));
     checks.push(erofs_utils(host));
     checks
 }
@@ -145,6 +148,30 @@ fn providers(host: &Host) -> Check {
     }
 }
 
+/// GRUB's own program, and the parts that it puts together.
+fn boot_loader(host: &Host) -> Check {
+    const NAME: &str = "boot loader";
+    let (program, package) = loader::PROGRAM;
+    let without = |found: String, package: &str| {
+        Check::without(
+            NAME,
+            format!("{found}: only disks want it"),
+            install(package),
+        )
+    };
+    let missing = loader::PARTS
+        .iter()
+        .find(|(file, _)| !std::path::Path::new(file).exists());
+    match (host.find(program), missing) {
+        (None, _) => without(format!("no {program}"), package),
+        (Some(_), Some((file, package))) => without(format!("no {file}"), package),
+        (Some(path), None) => {
+            let version = host.first_line(program, &["--version"]);
+            Check::ok(NAME, version.unwrap_or_else(|| path.display().to_string()))
+        }
+    }
+}
+
 fn erofs_utils(host: &Host) -> Check {
     const NAME: &str = "erofs-utils";
     match host.find("fsck.erofs") {
@@ -165,7 +192,7 @@ mod tests {
             path: OsString::new(),
         });
         for check in &checks {
-            let expected = if check.name == "erofs-utils" {
+            let expected = if ["boot loader", "erofs-utils"].contains(&check.name.as_str()) {
                 State::Without
             } else {
                 State::Missing

@@ -35,6 +35,9 @@ pub struct Arguments {
     #[arg(long)]
     pub json: bool,
     /// How the system is packed
+    ///
+    /// qemu is files and a script that starts QEMU with them; disk is one image for a stick, a disk or a virtual machine, with
+    /// boot loader and users partition.
     #[arg(long, value_name = "FORMAT", default_value = "qemu", value_parser = one_of(Format::ALL, Format::as_str))]
     pub format: Format,
     /// The kernel: cloud knows virtual machines and nothing else, pc real hardware as well
@@ -63,6 +66,7 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
         arguments.profile,
         selection.users_size,
     )?;
+    plan::root_of_format(format, selection.root)?;
     let interrupt = Interrupt::watch()?;
     let context = environment::context(global, streams, &interrupt.flag)?;
     let before = if arguments.json {

@@ -1,3 +1,5 @@
+//! What is written is read again, and what others have written, too.
+
 use alloc::borrow::ToOwned;
 
 use super::*;

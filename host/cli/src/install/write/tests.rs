@@ -1,3 +1,5 @@
+//! Devices here are files: a real one is written in the same way.
+
 use std::fs::File;
 use std::path::Path;
 

@@ -1,0 +1,119 @@
+//! A PC as firmware sees it: it has a disk, and boots what is on that.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use nodeos_build::assemble::{self, UsersOrder};
+use nodeos_build::recipe::{Format, Recipe};
+use nodeos_vm::process;
+
+use crate::boot::{BOOT, Boot, Scratch};
+use crate::people::Person;
+use crate::system;
+
+/// UEFI for QEMU: its code, and the variables that it begins with.
+const UEFI: [&str; 2] = [
+    "/usr/share/OVMF/OVMF_CODE_4M.fd",
+    "/usr/share/OVMF/OVMF_VARS_4M.fd",
+];
+
+/// What starts the boot loader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firmware {
+    /// SeaBIOS.
+    Bios,
+    /// OVMF.
+    Uefi,
+}
+
+/// How the disk is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attachment {
+    Virtio,
+    Ahci,
+    Nvme,
+    Ide,
+    Usb,
+}
+
+/// A PC that is switched off.
+#[derive(Debug)]
+pub struct Pc {
+    pub scratch: Scratch,
+    pub disk: PathBuf,
+    pub firmware: Firmware,
+    pub attachment: Attachment,
+}
+
+impl Pc {
+    /// With a disk of the recipe's, as `nodeos build --format disk` makes it.
+    pub fn new(name: &str, recipe: &Recipe, firmware: Firmware) -> anyhow::Result<Pc> {
+        let scratch = Scratch::new(name)?;
+        let disk = build(recipe, &scratch.dir.join("out"))?;
+        Ok(Pc {
+            scratch,
+            disk,
+            firmware,
+            attachment: Attachment::Virtio,
+        })
+    }
+
+    /// Switches it on.
+    pub fn start(&self) -> anyhow::Result<Boot> {
+        let mut argv = vec![process::program()];
+        let mut words = |words: &[&str]| argv.extend(words.iter().map(OsString::from));
+        words(&["-accel", "tcg", "-cpu", "max", "-m", "512", "-nodefaults"]);
+        words(&["-no-user-config", "-display", "none", "-serial", "stdio"]);
+        words(&["-no-reboot", "-action", "panic=exit-failure"]);
+        words(&["-device", "pvpanic-pci", "-nic", "user,model=e1000"]);
+        // IDE is what the older of QEMU's two PCs has, and AHCI the newer one.
+        let chipset = match self.attachment {
+            Attachment::Ide => "pc",
+            _ => "q35",
+        };
+        words(&["-M", chipset]);
+        if self.firmware == Firmware::Uefi {
+            let variables = self.scratch.dir.join("variables.fd");
+            let [code, fresh] = UEFI;
+            fs::copy(fresh, &variables).context("OVMF: apt-get install ovmf")?;
+            let flash = |file: &str| format!("if=pflash,format=raw,file={file}");
+            words(&["-drive", &format!("{},readonly=on", flash(code))]);
+            words(&["-drive", &flash(&variables.display().to_string())]);
+        }
+        let file = self.disk.display();
+        words(&["-drive", &format!("if=none,id=disk,format=raw,file={file}")]);
+        let devices: &[&str] = match self.attachment {
+            Attachment::Virtio => &["virtio-blk-pci,drive=disk"],
+            Attachment::Ahci | Attachment::Ide => &["ide-hd,drive=disk"],
+            Attachment::Nvme => &["nvme,drive=disk,serial=1"],
+            Attachment::Usb => &["qemu-xhci", "usb-storage,drive=disk"],
+        };
+        for device in devices {
+            words(&["-device", device]);
+        }
+        self.scratch.start(&argv)
+    }
+
+    /// Switches it on, up to the question for a name.
+    pub fn boot(&self) -> anyhow::Result<Person> {
+        let mut boot = self.start()?;
+        boot.console
+            .expect("username: ", BOOT)
+            .context("nobody is asked for a name")?;
+        Ok(Person { boot })
+    }
+}
+
+/// The disk of a recipe, in the folder `out`.
+pub fn build(recipe: &Recipe, out: &Path) -> anyhow::Result<PathBuf> {
+    let recipe = Recipe {
+        profile: Format::Disk.profile(),
+        ..*recipe
+    };
+    let order = UsersOrder::default();
+    let packed = assemble::pack(&system::context()?, &recipe, Format::Disk, &order, out)?;
+    let disk = packed.files.first().context("there is a disk")?;
+    Ok(disk.path.clone())
+}
