@@ -111,7 +111,11 @@ impl Digest {
     }
 
     fn finished(hash: Sha256) -> Digest {
-        let digits = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         Digest(digits)
     }
 }
@@ -155,7 +159,9 @@ impl Image {
         });
         let mut descriptor =
             Descriptor::new(MANIFEST, &manifest.digest, manifest.bytes.len() as u64);
-        descriptor.annotations.insert(REFERENCE, reference.to_owned());
+        descriptor
+            .annotations
+            .insert(REFERENCE, reference.to_owned());
         descriptor.platform = Some(Platform {
             architecture: self.architecture.clone(),
             os: "linux",
@@ -183,7 +189,11 @@ impl Image {
             config: StartConfig {
                 user: &start.user,
                 exposed_ports: ports.map(nothing).collect(),
-                env: start.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+                env: start
+                    .env
+                    .iter()
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect(),
                 entrypoint: &start.entrypoint,
                 cmd: &start.cmd,
                 volumes: start.volumes.iter().cloned().map(nothing).collect(),
@@ -193,7 +203,11 @@ impl Image {
             },
             rootfs: RootFs {
                 kind: "layers",
-                diff_ids: self.layers.iter().map(|layer| layer.diff_id.whole()).collect(),
+                diff_ids: self
+                    .layers
+                    .iter()
+                    .map(|layer| layer.diff_id.whole())
+                    .collect(),
             },
             history: self
                 .layers
@@ -361,7 +375,8 @@ mod tests {
 
     fn layer(text: &str) -> (Layer, Vec<u8>) {
         let mut tree = Tree::new();
-        tree.insert("/a", Entry::file(0o444, text.as_bytes())).unwrap();
+        tree.insert("/a", Entry::file(0o444, text.as_bytes()))
+            .unwrap();
         let mut bytes = Vec::new();
         let layer = write_layer(&tree, 7, "nodeos build", &mut bytes).unwrap();
         (layer, bytes)
@@ -417,7 +432,10 @@ mod tests {
         assert_eq!(named["annotations"][REFERENCE], "latest");
         let manifest: serde_json::Value =
             serde_json::from_slice(&documents.manifest.bytes).unwrap();
-        assert_eq!(manifest["config"]["digest"], documents.config.digest.whole());
+        assert_eq!(
+            manifest["config"]["digest"],
+            documents.config.digest.whole()
+        );
         assert_eq!(manifest["layers"][0]["digest"], layer.digest.whole());
     }
 

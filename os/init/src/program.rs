@@ -113,7 +113,9 @@ pub(crate) fn plan(
     let args = match (giver, given) {
         (Giver::Person, [name, rest @ ..]) if !name.as_bytes().starts_with(b"-") => {
             let program = find(name, &env)?;
-            core::iter::once(program).chain(rest.iter().cloned()).collect()
+            core::iter::once(program)
+                .chain(rest.iter().cloned())
+                .collect()
         }
         _ => choose(given, &spec.program, system_init)?,
     };
@@ -129,9 +131,9 @@ fn find(name: &CStr, env: &[CString]) -> Result<CString, StartProgramError> {
         .iter()
         .find_map(|variable| variable.as_bytes().strip_prefix(b"PATH="))
         .unwrap_or_default();
-    let candidates = path.split(|&byte| byte == b':').filter_map(|folder| {
-        CString::new([folder, b"/", name.to_bytes()].concat()).ok()
-    });
+    let candidates = path
+        .split(|&byte| byte == b':')
+        .filter_map(|folder| CString::new([folder, b"/", name.to_bytes()].concat()).ok());
     let mut programs = candidates.filter(|file| {
         fs::stat(file).is_ok_and(|found| fs::FileType::from_raw_mode(found.st_mode).is_file())
             && fs::access(file, fs::Access::EXEC_OK).is_ok()
@@ -337,7 +339,12 @@ mod tests {
                 env: strings(&["PATH=/nowhere:/proc/self"]),
             };
             let said = match plan(&invocation, &spec, Giver::Person) {
-                Ok(plan) => plan.args.iter().map(|arg| arg.to_str().unwrap()).collect::<Vec<_>>().join(" "),
+                Ok(plan) => plan
+                    .args
+                    .iter()
+                    .map(|arg| arg.to_str().unwrap())
+                    .collect::<Vec<_>>()
+                    .join(" "),
                 Err(error) => crate::log::sentence(&error),
             };
             assert_eq!(said, expected, "{given:?}");

@@ -225,7 +225,10 @@ fn what_lies_above_a_lower_tree_makes_the_whole_again() {
         whole.insert(path, entry).unwrap();
     }
     let upper = whole.above(&lower);
-    let paths: Vec<_> = upper.iter().map(|(path, _)| path.to_str().unwrap()).collect();
+    let paths: Vec<_> = upper
+        .iter()
+        .map(|(path, _)| path.to_str().unwrap())
+        .collect();
     assert_eq!(paths, ["/", "/etc", "/etc/issue", "/home", "/lib"]);
     assert_eq!(upper.get("/etc").unwrap().mode, 0o111);
     lower.merge(upper).unwrap();
