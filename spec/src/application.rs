@@ -2,6 +2,7 @@
 
 pub mod flow;
 pub mod frame;
+pub mod memory;
 pub mod message;
 
 use alloc::borrow::ToOwned;
@@ -14,6 +15,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::device::{DeviceSpec, ParseDeviceSpecError};
 use crate::program::{self, ProgramError};
 use crate::service::Restart;
 
@@ -25,6 +27,13 @@ pub const FILES_NAME: &str = "files";
 
 /// Where the application's files are in the machine.
 pub const FOLDER: &str = "/app";
+
+/// What Node.js has compiled of the application before, below [`FOLDER`]. Not in `node_modules`: that would have to be put
+/// together of two images then, with every look into it.
+pub const COMPILE_CACHE: &str = ".node-compile-cache";
+
+/// Where Node.js looks for that (node(1)).
+pub const COMPILE_CACHE_VARIABLE: &str = "NODE_COMPILE_CACHE";
 
 /// `nodeos.layers=DEVICE,DEVICE`: what [`FOLDER`] is put together from, the lowest first. Without this word it is a part of
 /// the system.
@@ -52,6 +61,8 @@ pub struct ApplicationSpec {
     pub name: String,
     /// The program, by its whole path, and its arguments.
     pub argv: Vec<String>,
+    /// The program is Node.js, and the machine tells it how much memory there is ([`memory`]).
+    pub fit_memory: bool,
     /// All of its environment, but for what the machine itself adds.
     pub env: BTreeMap<String, String>,
     /// The folder it starts in.
@@ -83,7 +94,8 @@ pub struct Volume {
 pub enum VolumeSource {
     /// A folder of the host, by its 9P tag (Documentation/filesystems/9p.rst of the kernel).
     Share(String),
-    /// An ext4 filesystem on this device.
+    /// An ext4 filesystem on this device, by its path, or by `LABEL=` or `UUID=` of the filesystem: where the machine's maker does not
+    /// know in which order it has its disks.
     Disk(String),
 }
 
@@ -92,6 +104,8 @@ pub enum VolumeSource {
 struct RawApplicationSpec {
     name: String,
     argv: Vec<String>,
+    #[serde(default)]
+    fit_memory: bool,
     #[serde(default)]
     env: BTreeMap<String, String>,
     #[serde(default = "default_cwd")]
@@ -132,6 +146,12 @@ pub enum ParseApplicationSpecError {
     NoProgram,
     #[error("{SPEC_NAME}: {place} {path:?} does not begin with /, or has .. in it")]
     Path { place: &'static str, path: String },
+    #[error("{SPEC_NAME}: there is no disk {device:?}")]
+    Disk {
+        device: String,
+        #[source]
+        source: ParseDeviceSpecError,
+    },
     #[error("{SPEC_NAME}: an application cannot be user or group 0")]
     Root,
     #[error("{SPEC_NAME}")]
@@ -153,6 +173,7 @@ impl ApplicationSpec {
         let raw = RawApplicationSpec {
             name: self.name.clone(),
             argv: self.argv.clone(),
+            fit_memory: self.fit_memory,
             env: self.env.clone(),
             cwd: self.cwd.clone(),
             uid: self.uid,
@@ -182,7 +203,7 @@ impl TryFrom<RawApplicationSpec> for ApplicationSpec {
         for volume in &raw.volumes {
             check_path("the volume", &volume.path)?;
             if let VolumeSource::Disk(device) = &volume.source {
-                check_path("the disk", device)?;
+                check_disk(device)?;
             }
         }
         program::check_args(&raw.argv)
@@ -202,6 +223,7 @@ impl TryFrom<RawApplicationSpec> for ApplicationSpec {
         Ok(ApplicationSpec {
             name: raw.name,
             argv: raw.argv,
+            fit_memory: raw.fit_memory,
             env: raw.env,
             cwd: raw.cwd,
             uid: raw.uid,
@@ -212,6 +234,17 @@ impl TryFrom<RawApplicationSpec> for ApplicationSpec {
             stop_grace,
         })
     }
+}
+
+/// What is known of a partition only its disk's table says, and images of ours have none.
+fn check_disk(device: &str) -> Result<(), ParseApplicationSpecError> {
+    device
+        .parse::<DeviceSpec>()
+        .map(drop)
+        .map_err(|source| ParseApplicationSpecError::Disk {
+            device: device.to_owned(),
+            source,
+        })
 }
 
 fn check_path(place: &'static str, path: &str) -> Result<(), ParseApplicationSpecError> {
@@ -243,6 +276,7 @@ mod tests {
         let spec = ApplicationSpec {
             name: "shop".to_owned(),
             argv: vec!["/bin/node".to_owned(), "/app/server.js".to_owned()],
+            fit_memory: true,
             env: BTreeMap::from([("NODE_ENV".to_owned(), "production".to_owned())]),
             cwd: FOLDER.to_owned(),
             uid: 1000,
@@ -297,7 +331,7 @@ mod tests {
         );
         check(
             r#"{"name": "a", "argv": ["/a"], "volumes": [{"source": {"disk": "vda"}, "path": "/b"}]}"#,
-            "the disk \"vda\"",
+            "there is no disk \"vda\": \"vda\" names no device",
         );
         check(
             r#"{"name": "a", "argv": ["/a"], "port": 1}"#,

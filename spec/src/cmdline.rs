@@ -16,6 +16,13 @@ pub const CONSOLE_SIZE: &str = "nodeos.console";
 /// How a mark begins: `nodeos: mark STAGE SECONDS`, the seconds counted by the guest since its kernel started.
 pub const MARK: &str = "nodeos: mark";
 
+/// `nodeos.off=restart`: the machine ends with a restart, where its hypervisor takes that for the end and does not know how to
+/// switch a machine off (Firecracker).
+pub const OFF: &str = "nodeos.off";
+
+/// The one value of [`OFF`].
+pub const OFF_BY_RESTART: &str = "restart";
+
 /// `nodeos.users=DEVICE`: the users partition of a machine whose root is the system image.
 pub const USERS: &str = "nodeos.users";
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use nodeos_tests::boot::{ANSWER, BOOT, Boot, Scratch};
 use nodeos_tests::system::{self, BAREBONES, SCENARIO};
 use nodeos_vm::machine::{Machine, OnReboot};
+use nodeos_vm::qmp::Qmp;
+use serde_json::json;
 
 fn barebones(scratch: &Scratch) -> Machine {
     let output = system::build(&BAREBONES, &scratch.dir.join("out")).unwrap();
@@ -34,6 +36,34 @@ fn the_poweroff_command_powers_off() {
         .send("child_process.execFileSync('/sbin/poweroff')\r")
         .unwrap();
     vm.powered_off().unwrap();
+}
+
+#[test]
+fn the_power_button_powers_off() {
+    let scratch = Scratch::new("power-button").unwrap();
+    let mut machine = barebones(&scratch);
+    let socket = scratch.dir.join("qmp");
+    machine.qmp_socket = Some(socket.clone());
+    let mut vm = booted(&scratch, &machine);
+    let mut qmp = Qmp::connect(&socket, ANSWER).unwrap();
+    qmp.execute("system_powerdown", json!({})).unwrap();
+    vm.console.expect("init: stopping", ANSWER).unwrap();
+    vm.console.expect("init: power off", ANSWER).unwrap();
+    vm.powered_off().unwrap();
+}
+
+#[test]
+fn a_hypervisor_that_cannot_switch_off_is_asked_to_restart() {
+    let scratch = Scratch::new("off-by-restart").unwrap();
+    let mut machine = barebones(&scratch);
+    machine.on_reboot = OnReboot::Restart;
+    machine
+        .append
+        .push("nodeos.off=restart reboot=k".to_owned());
+    let mut vm = booted(&scratch, &machine);
+    vm.console.send(".exit\r").unwrap();
+    // The second boot of the same machine.
+    vm.console.expect("Welcome to Node.js", BOOT).unwrap();
 }
 
 #[test]

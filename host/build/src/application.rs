@@ -10,10 +10,10 @@ pub mod compile_cache;
 mod discover;
 mod error;
 mod files;
+mod for_files;
 mod image;
 mod install;
 mod manager;
-pub mod memory;
 mod modules;
 pub mod outline;
 mod project;
@@ -21,6 +21,7 @@ mod registry;
 mod script;
 mod source;
 mod syntax;
+pub mod volume;
 
 use std::path::PathBuf;
 
@@ -44,6 +45,7 @@ use project::Project;
 pub use addons::Lacking;
 pub use discover::Start;
 pub use error::PrepareApplicationError;
+pub use for_files::ForFiles;
 pub use image::LayerImage;
 pub use script::ScriptError;
 pub use source::Source;
@@ -75,8 +77,8 @@ pub struct Application {
     pub node_version: String,
     /// What Node.js is started with.
     pub start: Start,
-    /// What `application.json` in its image says: without volumes, whose devices only the machine's maker knows, and
-    /// without what Node.js is told about the machine's memory.
+    /// What `application.json` in its image says: without volumes, whose devices only the machine's maker knows, unless it was made
+    /// [`ForFiles`].
     pub spec: ApplicationSpec,
     /// Its dependencies, where it has any. Belongs below [`Application::application`].
     pub dependencies: Option<LayerImage>,
@@ -106,11 +108,32 @@ impl Application {
 /// # Errors
 /// [`PrepareApplicationError`].
 pub fn prepare(ctx: &Context, order: &Order) -> Result<Application, PrepareApplicationError> {
+    prepare_as(ctx, order, None)
+}
+
+/// As [`prepare`], for a machine that has its orders from the application's image alone.
+///
+/// # Errors
+/// [`PrepareApplicationError`].
+pub fn prepare_for_files(
+    ctx: &Context,
+    order: &Order,
+    files: &ForFiles,
+) -> Result<Application, PrepareApplicationError> {
+    prepare_as(ctx, order, Some(files))
+}
+
+fn prepare_as(
+    ctx: &Context,
+    order: &Order,
+    files: Option<&ForFiles>,
+) -> Result<Application, PrepareApplicationError> {
     let manifest = Manifest::load(&ctx.source).map_err(PrepareApplicationError::Inputs)?;
     let makers = Makers {
         ctx,
         manifest: &manifest,
         arch: order.arch,
+        files,
     };
     find_out(&makers, order)?.finish(&makers)
 }
@@ -137,6 +160,7 @@ pub fn look(
         ctx,
         manifest: &manifest,
         arch: order.arch,
+        files: None,
     };
     let built = find_out(&makers, order)?;
     let outline = built.outline();
@@ -168,9 +192,15 @@ struct Makers<'a> {
     ctx: &'a Context,
     manifest: &'a Manifest,
     arch: Arch,
+    files: Option<&'a ForFiles>,
 }
 
 impl Makers<'_> {
+    /// Whether it can be what it is to become.
+    fn check(&self, config: &Package) -> Result<(), PrepareApplicationError> {
+        self.files.map_or(Ok(()), |files| files.check(config))
+    }
+
     fn node(&self, libc: Libc) -> Result<Node, PrepareApplicationError> {
         node::prepare(self.ctx, self.manifest, self.arch, libc)
             .map_err(PrepareApplicationError::Node)
@@ -189,6 +219,7 @@ fn prepare_project(
     entry: Option<&str>,
 ) -> Result<Built, PrepareApplicationError> {
     let config = project.package.config()?;
+    makers.check(&config)?;
     // Before anything is fetched: what is wrong with the project itself.
     let found = discover::find(project, &config, entry)?;
     let listing = files::list(project, &config)?;
@@ -228,6 +259,7 @@ fn prepare_file(
 ) -> Result<Built, PrepareApplicationError> {
     let (listing, entry) = source::alone(file)?;
     let config = Package::default();
+    makers.check(&config)?;
     let chosen = choose_libc(makers, order, &config, &Addons::default(), &|_, _| Ok(None))?;
     Ok(Built {
         name: project::host_name(&entry),
@@ -248,13 +280,14 @@ fn prepare_package(
     order: &Order,
     package: &str,
 ) -> Result<Built, PrepareApplicationError> {
+    let config = Package::default();
+    makers.check(&config)?;
     // Any Node.js can ask the registry.
     let node = makers.node(Libc::Musl)?;
     let host = makers.host_node(&node, Libc::Musl)?;
     let release = registry::look_up(makers.ctx, &host, package)?;
     let folder = registry::project_for(&release)?;
     let project = Project::read(folder.path())?;
-    let config = Package::default();
     let chosen = choose_libc(makers, order, &config, &Addons::default(), &|node, host| {
         install::install(makers.ctx, node, host, &project, makers.arch)
     })?;
@@ -371,7 +404,10 @@ struct Built {
 
 impl Built {
     fn finish(self, makers: &Makers<'_>) -> Result<Application, PrepareApplicationError> {
-        let spec = self.spec();
+        let mut spec = self.spec();
+        if let Some(files) = makers.files {
+            files.complete(&self.config, &mut spec);
+        }
         let outline = self.outline();
         let application =
             image::application(makers.ctx, &self.host, &self.listing, &spec, &self.start)?;
@@ -419,6 +455,7 @@ impl Built {
         ApplicationSpec {
             name: self.name.clone(),
             argv: self.start.argv(),
+            fit_memory: true,
             env,
             cwd: self.cwd.clone(),
             uid: DEFAULT_ID,

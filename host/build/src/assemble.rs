@@ -1,5 +1,6 @@
 //! A whole build: kernel, programs and Node.js at the same time, then what a format makes of them in the output folder.
 
+pub mod application;
 mod error;
 pub mod image;
 pub(crate) mod output;

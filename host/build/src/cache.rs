@@ -55,7 +55,7 @@ pub enum Kind {
     Nodes,
     /// System images.
     Images,
-    /// What applications depend on, installed, as images.
+    /// What applications depend on, installed, and what Node.js has compiled of it, as images.
     Dependencies,
     /// Applications' own files, as images.
     Applications,

@@ -27,6 +27,8 @@ pub struct LayerFile {
     banner: String,
     /// boot.json's program.
     program: Vec<String>,
+    /// boot.json's time between TERM and KILL when the machine stops, in seconds.
+    stop_grace: Option<u64>,
     /// boot.json's environment.
     #[serde(default)]
     env: BTreeMap<String, String>,

@@ -80,8 +80,11 @@ pub struct Selection {
     #[arg(long, value_name = "ARCH", default_value = "x86_64", value_parser = one_of(Arch::ALL, Arch::as_str))]
     pub arch: Arch,
     /// The C library that Node.js uses: glibc for native add-ons that ship no musl build
-    #[arg(long, value_name = "LIBC", default_value = "musl", value_parser = one_of(Libc::ALL, Libc::as_str))]
-    pub libc: Libc,
+    ///
+    /// Without this flag it is musl. With --app of `nodeos build` it is what package.json says, or musl, unless an add-on
+    /// has only a build for glibc.
+    #[arg(long, value_name = "LIBC", value_parser = one_of(Libc::ALL, Libc::as_str))]
+    pub libc: Option<Libc>,
     /// How its root filesystem reaches the machine
     ///
     /// pmem maps the image from the host's memory, which takes the least memory and time; disk is a read-only disk;
@@ -140,7 +143,7 @@ impl Selection {
             layer: self.layer,
             flavor: self.flavor.unwrap_or(flavor),
             arch: self.arch,
-            libc: self.libc,
+            libc: self.libc.unwrap_or(Libc::Musl),
             root: self.root.unwrap_or(root),
             profile: None,
         }

@@ -23,6 +23,8 @@ pub enum PlanError {
     NoSessions { format: Format, layer: Layer },
     #[error("the format {format} cannot be made of the layer {layer} alone: it has no application")]
     NoApplication { format: Format, layer: Layer },
+    #[error("an application cannot be packed as {format}")]
+    NotOfApplications { format: Format },
     #[error("the format {format} has no kernel")]
     NoKernel { format: Format },
     #[error("the format {format} has no users partition")]
@@ -57,6 +59,9 @@ impl PlanError {
             }
             PlanError::NoApplication { .. } => {
                 "give --layer barebones: that is what applications stand upon".to_owned()
+            }
+            PlanError::NotOfApplications { .. } => {
+                "leave --format away: its files are those of qemu".to_owned()
             }
             PlanError::NoKernel { .. } => "leave --profile away".to_owned(),
             PlanError::NoPartition { .. } => {
@@ -113,6 +118,14 @@ pub fn format(
         (false, Some(_), _) => Err(PlanError::NoKernel { format }),
         (false, None, Some(_)) => Err(PlanError::NoPartition { format }),
         _ => Ok(()),
+    }
+}
+
+/// Whether applications are packed in this way.
+pub fn application_format(format: Format) -> Result<(), PlanError> {
+    match format {
+        Format::Qemu => Ok(()),
+        format => Err(PlanError::NotOfApplications { format }),
     }
 }
 

@@ -10,7 +10,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nodeos_build::application::compile_cache::{self, Trained, Training};
-use nodeos_build::application::memory::memory_arguments;
 use nodeos_build::application::{Application, LayerImage, PrepareApplicationError};
 use nodeos_build::assemble::Bare;
 use nodeos_build::context::Context;
@@ -21,6 +20,7 @@ use nodeos_vm::machine::{Machine, MappedImage, Network};
 use rustix::process::Signal;
 
 use crate::host_vm::HostVm;
+use crate::machines::monitor::with_cause;
 use crate::plan;
 use machine::{TalkToMachineError, TrainingMachine};
 
@@ -114,7 +114,6 @@ impl Trainer<'_> {
 
     fn orders(&self, training: &Training) -> String {
         let mut spec = training.spec.clone();
-        spec.argv.splice(1..1, memory_arguments(self.memory_mib()));
         if !self.ports.is_empty() {
             spec.ports.clone_from(&self.ports);
         }
@@ -131,12 +130,7 @@ pub fn mapped(layer: &LayerImage) -> MappedImage {
 }
 
 fn failed(error: &dyn std::error::Error, log: Option<&Path>) -> Trained {
-    let mut reason = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        reason.push_str(&format!(": {cause}"));
-        next = cause.source();
-    }
+    let mut reason = with_cause(error);
     if let Some(log) = log.map(Path::display) {
         reason.push_str(&format!(" ({log} has what it wrote)"));
     }

@@ -123,6 +123,38 @@ fn an_output_folder_that_cannot_be_made_is_an_error_before_the_build() {
 }
 
 #[test]
+fn an_application_that_cannot_become_files_is_refused_before_the_build() {
+    let sealed = Sealed::new();
+    fs::write(sealed.path().join("server.js"), "").unwrap();
+    let check = |words: &[&str], err: &str| {
+        let said = sealed.run(&[&["build", "--app"], words].concat());
+        let expected = Said {
+            code: Some(1),
+            out: String::new(),
+            err: err.to_owned(),
+        };
+        assert_eq!(said, expected, "{words:?}");
+    };
+    check(&["./gone"], "error: there is no ./gone\n");
+    check(
+        &["server.js", "--volume", "./data:/data"],
+        "error: the folder ./data of this host, a volume at /data, is not there on another host\n\
+         hint: give a volume a name, whose filesystem becomes a file: --volume data:/data\n",
+    );
+    check(
+        &["server.js", "--env-file", "gone"],
+        "error: cannot read gone\ncaused by: No such file or directory (os error 2)\n",
+    );
+    fs::write(sealed.path().join("file"), "").unwrap();
+    check(
+        &["server.js", "--out", "file/out"],
+        "error: cannot write file/out/x86_64\n\
+         caused by: Not a directory (os error 20)\n\
+         hint: give a folder that you can write with --out\n",
+    );
+}
+
+#[test]
 fn a_source_that_is_none_is_refused() {
     let sealed = Sealed::new();
     let hint = "hint: run this inside a checkout of NodeOS, or name one with --source DIR or NODEOS_SOURCE\n";
@@ -216,8 +248,10 @@ fn a_build_that_is_interrupted_says_so_and_ends_with_130() {
     for (signal, arguments) in [
         (Signal::INT, &["build", "-v"][..]),
         (Signal::TERM, &["build", "-v", "--json"]),
+        (Signal::INT, &["build", "-v", "--app", "server.js"]),
     ] {
         let sealed = Sealed::new();
+        fs::write(sealed.path().join("server.js"), "").unwrap();
         for tool in ["apt-get", "python3", "npm", "cargo"] {
             let file = sealed.path().join(tool);
             fs::write(&file, "#!/bin/sh\nexec /bin/sleep 600\n").unwrap();

@@ -70,6 +70,12 @@ fn what_is_not_a_command_is_a_usage_error() {
     refused(&["start", "--json"], "--chart");
     refused(&["start", "--chart", "--dry-run"], "cannot be used with");
     refused(&["start", "--cpus", "0"], "0 is not in 1..=255");
+    refused(&["run", "--watch", "--detach"], "cannot be used with");
+    refused(
+        &["run", "--watch", "cowsay"],
+        "error: cowsay is a package of the registry: it has no files here that could change\n\
+         hint: --watch is for a folder or a file; leave it away\n",
+    );
 }
 
 #[test]
@@ -93,6 +99,38 @@ fn values_that_make_no_machine_are_usage_errors() {
     refused(
         &["start", "--display", "--flavor", "mainframe"],
         "error: a mainframe has no screen to display\nhint: leave --flavor away, or give --flavor workstation\n",
+    );
+}
+
+#[test]
+fn an_application_is_no_part_of_the_multi_user_system() {
+    for flag in [
+        &["--layer", "barebones"][..],
+        &["--flavor", "mainframe"],
+        &["--users", "homes"],
+        &["--users-size", "1G"],
+        &["--fresh"],
+    ] {
+        refused(
+            &[&["build", "--app", "."], flag].concat(),
+            "the argument '--app <DIR|FILE|PACKAGE>' cannot be used with",
+        );
+    }
+    for words in [
+        &["--port", "80:3000"][..],
+        &["--memory", "64M"],
+        &["--volume", "db:/data"],
+        &["--env", "A=1"],
+        &["--", "argument"],
+    ] {
+        refused(
+            &[&["build"], words].concat(),
+            "required arguments were not provided:\n  --app <DIR|FILE|PACKAGE>",
+        );
+    }
+    refused(
+        &["build", "--app", ".", "-p", "80:1", "-p", "80:2"],
+        "error: port 80 of this host was given twice\n",
     );
 }
 

@@ -75,6 +75,18 @@ pub enum Root {
     None,
 }
 
+impl Root {
+    /// The same, for a hypervisor that maps no images.
+    pub fn on_disk(&self) -> Root {
+        match self {
+            Root::Pmem { image, .. } => Root::Disk {
+                image: image.clone(),
+            },
+            other => other.clone(),
+        }
+    }
+}
+
 /// An EROFS image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MappedImage {

@@ -11,6 +11,18 @@ use crate::tuning;
 /// The script. It finds the machine's files by their names in its own folder, wherever that folder is moved; the
 /// accelerator, QEMU and the memory come from the environment.
 pub fn run_sh(machine: &Machine) -> String {
+    let about =
+        ["Boots this NodeOS in QEMU, on this terminal. Ctrl-A X ends the machine.".to_owned()];
+    run_sh_about(machine, &about)
+}
+
+/// As [`run_sh`], with these lines at its head.
+pub fn run_sh_about(machine: &Machine, about: &[String]) -> String {
+    let about: Vec<String> = about
+        .iter()
+        .map(|line| format!("# {line}").trim_end().to_owned())
+        .collect();
+    let about = about.join("\n");
     let machine = beside_the_script(machine);
     let emulated = Machine {
         accel: Accel::Tcg,
@@ -28,7 +40,7 @@ pub fn run_sh(machine: &Machine) -> String {
     let command = command(&machine);
     format!(
         r#"#!/bin/sh
-# Boots this NodeOS in QEMU, on this terminal. Ctrl-A X ends the machine.
+{about}
 #
 # Arguments are passed on to QEMU; file names in them are relative to this folder.
 #   NODEOS_MEMORY   memory: 256M, 1G or a number of MiB (now {default_memory}M)

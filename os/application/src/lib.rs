@@ -22,6 +22,7 @@ mod streams;
 mod supervisor;
 mod view;
 mod volumes;
+mod words;
 
 use std::error::Error;
 use std::ffi::OsString;

@@ -2,6 +2,8 @@
 
 /// Of QEMU's firmware configuration, by its name (Documentation/ABI/testing/sysfs-firmware-qemu_fw_cfg of the kernel).
 pub(crate) const FIRMWARE: &str = "/sys/firmware/qemu_fw_cfg/by_name";
+/// Which memory the machine has (proc_iomem(5)).
+pub(crate) const MEMORY: &str = "/proc/iomem";
 pub(crate) const COMMAND_LINE: &str = "/proc/cmdline";
 /// Where the images of the application are mounted, each in a folder with its number.
 pub(crate) const LAYERS: &str = "/run/nodeos/layers";

@@ -1,6 +1,8 @@
 //! How the machine's memory is shared out.
 
 use nodeos_sandbox::meminfo;
+use nodeos_spec::application::ApplicationSpec;
+use nodeos_spec::application::memory::memory_arguments;
 
 /// Kept from the application, in bytes, of what is free when it starts: for what the kernel, PID 1 and this program come to need
 /// while it runs, so that they go on when the application has taken all of its own.
@@ -33,6 +35,30 @@ pub(crate) fn limits(meminfo: &str, threads_max: &str) -> Limits {
             .saturating_sub(PROCESS_RESERVE)
             .clamp(LEAST_PROCESSES, MOST_PROCESSES),
     }
+}
+
+/// Tells Node.js how much memory there is, where it is to be told. `iomem` is the text of /proc/iomem.
+pub(crate) fn fit(spec: &mut ApplicationSpec, iomem: &str) {
+    let memory_mib = machine_mib(iomem);
+    if spec.fit_memory && memory_mib > 0 {
+        spec.argv.splice(1..1, memory_arguments(memory_mib));
+    }
+}
+
+/// How much memory the machine was given, in MiB: firmware keeps less than one for itself. What the kernel says of it as a whole
+/// (`MemTotal`) is less, by what it takes itself. Only for root the text has addresses in it; without them, this is 0 or 1.
+fn machine_mib(iomem: &str) -> u32 {
+    let bytes: u64 = iomem
+        .lines()
+        .filter_map(|line| {
+            // What is a part of something else is indented.
+            let range = line.strip_suffix(" : System RAM")?;
+            let (first, last) = range.split_once('-')?;
+            let [first, last] = [first, last].map(|at| u64::from_str_radix(at, 16).ok());
+            last?.checked_sub(first?)?.checked_add(1)
+        })
+        .sum();
+    u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX)
 }
 
 /// How much the application's filesystems in memory take at most, in bytes. What is in them counts as its own memory.
@@ -69,6 +95,25 @@ mod tests {
         check(34, "500\n", (30, 436));
         check(1000, "60000\n", (996, 8192));
         check(2, "10\n", (8, 64));
+    }
+
+    #[test]
+    fn node_is_told_what_the_machine_was_given() {
+        let iomem = "00000000-00000fff : Reserved\n00001000-0009fbff : System RAM\n00100000-07fdffff : System RAM\n  \
+                     04000000-04ffffff : Kernel code\n240000000-2479fffff : Persistent Memory\n";
+        assert_eq!(machine_mib(iomem), 128);
+        assert_eq!(machine_mib("00000000-00000000 : System RAM\n"), 1);
+        let argv = |more: &str| {
+            let text = format!(r#"{{"name": "a", "argv": ["/bin/node", "a.js"]{more}}}"#);
+            let mut spec = ApplicationSpec::parse(&text).unwrap();
+            fit(&mut spec, iomem);
+            spec.argv.join(" ")
+        };
+        assert_eq!(argv(""), "/bin/node a.js");
+        assert_eq!(
+            argv(r#", "fitMemory": true"#),
+            "/bin/node --max-old-space-size=66 --max-semi-space-size=2 a.js"
+        );
     }
 
     #[test]

@@ -182,8 +182,10 @@ impl Supervisor {
         loop {
             match self.signals.read() {
                 Ok(Some(Signal::CHILD)) => self.reap(),
-                // PID 1 stops the machine, and tells everybody.
-                Ok(Some(Signal::TERM)) => self.stop(None, log),
+                // PID 1 stops the machine, and has told everybody, the application too.
+                Ok(Some(Signal::TERM)) => self.be_stopped(log),
+                // Ctrl-C on the console.
+                Ok(Some(Signal::INT)) => self.signal(APPLICATION, Signal::INT.as_raw(), log),
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(()),
                 Err(errno) => return Err(SuperviseError::Signals(OsError(errno))),

@@ -10,7 +10,9 @@ use nodeos_sandbox::mounts::{
     self, MountError, SAFE, attach, bind, directory, memory_files, set_flags,
 };
 use nodeos_sandbox::{devices, kernel, meminfo};
-use nodeos_spec::application::{ApplicationSpec, FOLDER, FOLLOW};
+use nodeos_spec::application::{
+    ApplicationSpec, COMPILE_CACHE, COMPILE_CACHE_VARIABLE, FOLDER, FOLLOW,
+};
 use nodeos_spec::cmdline;
 use nodeos_sys::error::OsError;
 use nodeos_sys::namespaces;
@@ -148,7 +150,12 @@ fn build(line: &str, log: &mut Log) -> Result<Made, MakeViewError> {
     mounts::keep_private()?;
     mounts::leave_rootfs(Path::new(paths::ROOT_AGAIN))?;
     let layers = Layers::mount(line)?;
-    let spec = orders::find(layers.mounted.last().map(PathBuf::as_path))?;
+    let mut spec = orders::find(layers.mounted.last().map(PathBuf::as_path))?;
+    // Without it Node.js finds its limits itself, which are for larger machines.
+    sizes::fit(
+        &mut spec,
+        &fs::read_to_string(paths::MEMORY).unwrap_or_default(),
+    );
     let follows = match cmdline::has(line, FOLLOW) {
         true => Follows::Yes,
         false => Follows::No,
@@ -164,6 +171,10 @@ fn build(line: &str, log: &mut Log) -> Result<Made, MakeViewError> {
     memory_files(&root.join("tmp"), "1777", sizes.tmp)?;
     memory_files(&root.join("run"), "1777", sizes.run)?;
     application(&spec, &layers, root, follows, sizes)?;
+    if root.join(&FOLDER[1..]).join(COMPILE_CACHE).is_dir() {
+        let cache = spec.env.entry(COMPILE_CACHE_VARIABLE.to_owned());
+        cache.or_insert_with(|| format!("{FOLDER}/{COMPILE_CACHE}"));
+    }
     mounts::pivot(root)?;
     set_flags(Path::new("/"), SAFE | MountFlags::RDONLY)?;
     Ok(Made {

@@ -2,9 +2,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use nodeos_sandbox::block::{self, FindDeviceError};
 use nodeos_sandbox::mounts::{MountError, SAFE, directory};
 use nodeos_spec::application::{ApplicationSpec, FOLDER, Volume, VolumeSource};
+use nodeos_spec::device::DeviceSpec;
 use nodeos_sys::error::OsError;
 use rustix::fs::{self, Gid, Uid};
 use rustix::io::Errno;
@@ -17,6 +20,9 @@ use thiserror::Error;
 const SHARE_OPTIONS: &std::ffi::CStr = c"trans=virtio,version=9p2000.L,msize=131072,cache=mmap";
 /// An application that writes to a broken disk is to hear of it.
 const DISK_OPTIONS: &std::ffi::CStr = c"errors=remount-ro";
+
+/// How long a disk that is not there yet is waited for. What a machine is started with is there before this program is.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Error)]
 pub(crate) enum VolumesError {
@@ -46,6 +52,14 @@ pub(crate) enum VolumesError {
         path: String,
         source: OsError,
     },
+    #[error("the machine has no disk {device} for {path}")]
+    NoDisk { device: String, path: String },
+    #[error("cannot look for the disk {device}")]
+    Look {
+        device: String,
+        #[source]
+        source: FindDeviceError,
+    },
     #[error("{device}, which is to be {path}, holds no ext4 filesystem")]
     NotFormatted {
         device: String,
@@ -65,6 +79,9 @@ pub(crate) enum VolumesError {
 impl VolumesError {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
+            VolumesError::NoDisk { .. } => {
+                Some("give the machine a disk with an ext4 filesystem that is called so")
+            }
             VolumesError::NotFormatted { .. } => {
                 Some("the machine formats nothing: give it a disk with an ext4 filesystem")
             }
@@ -123,28 +140,24 @@ pub(crate) fn mount(
             )
         }
         VolumeSource::Disk(device) => {
-            mount::mount(
-                device.as_str(),
-                &target,
-                "ext4",
-                SAFE | access,
-                DISK_OPTIONS,
-            )
-            .map_err(|errno| {
-                let (device, path, source) = (device.clone(), path.clone(), OsError(errno));
-                match errno {
-                    Errno::INVAL => VolumesError::NotFormatted {
-                        device,
-                        path,
-                        source,
-                    },
-                    _ => VolumesError::Disk {
-                        device,
-                        path,
-                        source,
-                    },
-                }
-            })?;
+            let found = disk(device, &path)?;
+            mount::mount(&found, &target, "ext4", SAFE | access, DISK_OPTIONS).map_err(
+                |errno| {
+                    let (device, path, source) = (device.clone(), path.clone(), OsError(errno));
+                    match errno {
+                        Errno::INVAL => VolumesError::NotFormatted {
+                            device,
+                            path,
+                            source,
+                        },
+                        _ => VolumesError::Disk {
+                            device,
+                            path,
+                            source,
+                        },
+                    }
+                },
+            )?;
             match volume.read_only {
                 true => Ok(()),
                 false => give(&target, spec).map_err(|errno| VolumesError::Give {
@@ -153,6 +166,23 @@ pub(crate) fn mount(
                 }),
             }
         }
+    }
+}
+
+/// The path of a disk. One that was named by that is not looked for: mounting tells.
+fn disk(device: &str, path: &str) -> Result<PathBuf, VolumesError> {
+    let absent = || VolumesError::NoDisk {
+        device: device.to_owned(),
+        path: path.to_owned(),
+    };
+    match device.parse().map_err(|_| absent())? {
+        DeviceSpec::Path(device) => Ok(device.into()),
+        spec => block::wait_for(&spec, Some(PATIENCE), || {})
+            .map_err(|source| VolumesError::Look {
+                device: device.to_owned(),
+                source,
+            })?
+            .ok_or_else(absent),
     }
 }
 

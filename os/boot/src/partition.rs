@@ -1,6 +1,5 @@
 //! The users partition: finding it, waiting for it, mounting it, or doing without.
 
-mod find;
 mod grow;
 mod temporary;
 
@@ -8,6 +7,7 @@ use std::ffi::CString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nodeos_sandbox::block;
 use nodeos_sandbox::log::Log;
 use nodeos_spec::cmdline::{Access, Growth, UsersPartition, Wait};
 use nodeos_spec::device::DeviceSpec;
@@ -47,7 +47,7 @@ pub(crate) enum MountUsersError {
     #[error("there is no {device}, and it has been waited for {} seconds", waited.as_secs())]
     Absent { device: String, waited: Duration },
     #[error("cannot look for the users partition")]
-    Look(#[source] find::FindError),
+    Look(#[source] block::FindDeviceError),
     #[error("{} holds no filesystem that can be mounted", device.display())]
     Unknown { device: PathBuf },
     #[error("cannot mount {} as {fstype} on {}", device.display(), paths::USERS)]
@@ -97,7 +97,7 @@ fn attach(
         Wait::UpToALimit => Some(PATIENCE),
         Wait::ForEver => None,
     };
-    let found = find::wait_for(spec, patience, || {
+    let found = block::wait_for(spec, patience, || {
         log.say(&format!("{spec} is not there yet, and waited for"));
     })
     .map_err(MountUsersError::Look)?;
@@ -111,7 +111,7 @@ fn attach(
     if grows {
         tell_growth("the users partition", grow::partition(&device), log);
     }
-    let superblock = find::superblock(&device);
+    let superblock = block::superblock(&device);
     if let Some(superblock) = &superblock
         && superblock.has_errors
     {

@@ -26,7 +26,7 @@ pub(crate) fn run(mut log: Log, invocation: &Invocation, blocked: Result<(), Err
         // Orphans come to this process then, as they come to PID 1. Without, they go to somebody else who reaps them.
         let _ = process::set_child_subreaper(Some(process::getpid()));
     }
-    let events = match Events::new(blocked, events::in_container) {
+    let mut events = match Events::new(blocked, events::in_container) {
         Ok(events) => events,
         Err(error) => {
             log.error(&error);

@@ -1,15 +1,18 @@
 //! What can happen to an `init`, and waiting for it.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use nodeos_sys::error::OsError;
 use nodeos_sys::signals::SignalFd;
 use rustix::event::{self, PollFd, PollFlags, Timespec};
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::Signal;
 use rustix::time::{self, ClockId};
 use thiserror::Error;
+
+use crate::button::{self, Button};
 
 /// How a machine ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub(crate) enum Event {
 pub(crate) struct Events {
     signals: SignalFd,
     meaning: fn(Signal) -> Option<Event>,
+    /// The machine's power buttons.
+    buttons: Vec<OwnedFd>,
 }
 
 #[derive(Debug, Error)]
@@ -51,11 +56,23 @@ impl Events {
         let signals = blocked
             .and_then(|()| SignalFd::new())
             .map_err(|errno| ReceiveSignalsError(OsError(errno)))?;
-        Ok(Events { signals, meaning })
+        Ok(Events {
+            signals,
+            meaning,
+            buttons: Vec::new(),
+        })
+    }
+
+    /// From now on the machine's power buttons tell of themselves, too. /sys and /dev must be there.
+    pub(crate) fn watch_buttons(&mut self) {
+        self.buttons = button::open_all();
     }
 
     /// Waits for the next event; for ever without a deadline, which is a time of [`now`].
-    pub(crate) fn next(&self, deadline: Option<Duration>) -> Result<Event, ReceiveSignalsError> {
+    pub(crate) fn next(
+        &mut self,
+        deadline: Option<Duration>,
+    ) -> Result<Event, ReceiveSignalsError> {
         loop {
             while let Some(signal) = self
                 .signals
@@ -66,6 +83,9 @@ impl Events {
                     return Ok(event);
                 }
             }
+            if self.take_press() {
+                return Ok(Event::Requested(End::PowerOff));
+            }
             let left = deadline.map(|deadline| deadline.saturating_sub(now()));
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(Event::DeadlinePassed);
@@ -74,15 +94,30 @@ impl Events {
                 tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
                 tv_nsec: left.subsec_nanos().into(),
             });
-            let mut ready = [PollFd::from_borrowed_fd(
-                self.signals.as_fd(),
-                PollFlags::IN,
-            )];
+            let mut ready: Vec<PollFd<'_>> = [self.signals.as_fd()]
+                .into_iter()
+                .chain(self.buttons.iter().map(AsFd::as_fd))
+                .map(|source| PollFd::from_borrowed_fd(source, PollFlags::IN))
+                .collect();
             match event::poll(&mut ready, timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(ReceiveSignalsError(OsError(errno))),
             }
         }
+    }
+
+    /// Whether somebody has pressed a button.
+    fn take_press(&mut self) -> bool {
+        let mut is_pressed = false;
+        self.buttons.retain(|found| match button::look(found) {
+            Button::Quiet => true,
+            Button::Pressed => {
+                is_pressed = true;
+                true
+            }
+            Button::Gone => false,
+        });
+        is_pressed
     }
 }
 

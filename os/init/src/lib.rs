@@ -10,6 +10,7 @@
 extern crate alloc;
 
 mod ask;
+mod button;
 mod console;
 mod container;
 mod events;

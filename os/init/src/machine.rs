@@ -75,7 +75,7 @@ fn live(
 ) -> Result<End, RunMachineError> {
     // Ctrl-Alt-Del is to raise INT. Where there is no such key this fails, of no consequence.
     let _ = system::reboot(RebootCommand::CadOff);
-    let events = Events::new(blocked, events::on_machine).map_err(RunMachineError::Signals)?;
+    let mut events = Events::new(blocked, events::on_machine).map_err(RunMachineError::Signals)?;
 
     let devices = steps::run(log, steps::DEVICES);
     log.open_machine(console::open_for_log().ok());
@@ -85,6 +85,7 @@ fn live(
     let chart = cmdline::value(&command_line, cmdline::CHART).is_some();
     mark(log, chart, "init");
     steps::run(log, steps::REST).map_err(RunMachineError::Steps)?;
+    events.watch_buttons();
 
     let spec = program::boot_spec(log);
     let plan = program::plan(invocation, &spec, Giver::Kernel).map_err(RunMachineError::Start)?;
@@ -109,13 +110,13 @@ fn live(
     drop(console);
     let main = started.map_err(RunMachineError::Start)?;
 
-    supervise(log, &events, &plan, main, spec.stop_grace)
+    supervise(log, &mut events, &plan, main, spec.stop_grace)
 }
 
 /// Waits until nobody is left, by the program's own doing or because the machine is to stop.
 fn supervise(
     log: &mut Log,
-    events: &Events,
+    events: &mut Events,
     plan: &Plan,
     main: Pid,
     grace: core::time::Duration,
@@ -171,6 +172,7 @@ fn finish(log: &mut Log, end: End) -> ! {
     mounts::unmount_all(log);
     log.say(format_args!("{}", verb(end)));
     let command = match end {
+        End::PowerOff if ends_by_restart() => RebootCommand::Restart,
         End::PowerOff => RebootCommand::PowerOff,
         End::Restart => RebootCommand::Restart,
         End::Halt => RebootCommand::Halt,
@@ -185,6 +187,13 @@ fn finish(log: &mut Log, end: End) -> ! {
         // All signals are blocked, so this ends only if the kernel has no memory left to wait with.
         let _ = event::poll(&mut [], None);
     }
+}
+
+/// Whether the hypervisor takes a restart for the end of the machine, as its command line says.
+fn ends_by_restart() -> bool {
+    let line = files::read(COMMAND_LINE).unwrap_or_default();
+    let line = alloc::string::String::from_utf8_lossy(&line);
+    cmdline::value(&line, cmdline::OFF) == Some(cmdline::OFF_BY_RESTART)
 }
 
 fn verb(end: End) -> &'static str {

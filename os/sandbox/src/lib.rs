@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod block;
 pub mod cgroup;
 pub mod credentials;
 pub mod devices;

@@ -5,12 +5,15 @@
 //! the dependencies and from Node.js, so a changed line of the application trains nothing: Node.js compares every script with
 //! what was compiled, and compiles what has changed.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nodeos_image::tree::{Entry, Tree};
-use nodeos_spec::application::{ApplicationSpec, FILES_NAME, FOLDER};
+use nodeos_spec::application::{
+    ApplicationSpec, COMPILE_CACHE, COMPILE_CACHE_VARIABLE, DEFAULT_ID, FILES_NAME, FOLDER,
+};
 use nodeos_spec::package::{CompileCache, Package};
 use nodeos_spec::service::Restart;
 use tar::{Archive, EntryType};
@@ -31,14 +34,10 @@ const FILE: &str = "compile-cache.img";
 const PRELOAD: &str = include_str!("compile_cache/preload.cjs");
 /// Where that is in the training's machine, below the application's folder.
 const PRELOAD_NAME: &str = ".nodeos-training/preload.cjs";
-/// Where Node.js keeps what it has compiled (node(1)), and what makes it keep nothing.
-const VARIABLE: &str = "NODE_COMPILE_CACHE";
+/// What makes Node.js keep nothing (node(1)).
 const DISABLED: &str = "NODE_DISABLE_COMPILE_CACHE";
 /// Flags of V8 may stand in it, which what is compiled depends on.
 const OPTIONS: &str = "NODE_OPTIONS";
-/// Where it is found, below the application's folder. Not in `node_modules`: that would have to be put together of two
-/// images then, with every look into it.
-const NAME: &str = ".node-compile-cache";
 /// More is no cache of scripts, but something else in its place.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -97,13 +96,14 @@ pub(super) fn key(
     installed: Option<&Installed>,
 ) -> Option<Key> {
     let installed = installed?;
-    let is_users = [VARIABLE, DISABLED]
+    let is_users = [COMPILE_CACHE_VARIABLE, DISABLED]
         .iter()
         .any(|name| spec.env.contains_key(*name));
     if config.compile_cache == CompileCache::Off || is_users {
         return None;
     }
     let node_args = start.node_args.join("\0");
+    let owner = other_user().map_or_else(String::new, |uid| uid.to_string());
     let options = spec.env.get(OPTIONS).map_or("", String::as_str);
     let key = KeyHasher::new("compile cache")
         .text("version", BUILD_VERSION)
@@ -112,7 +112,8 @@ pub(super) fn key(
         .text("dependencies", installed.key.as_str())
         .text("node arguments", &node_args)
         .text("options", options)
-        .text("entry", &start.entry);
+        .text("entry", &start.entry)
+        .text("owner", &owner);
     Some(key.finish())
 }
 
@@ -145,11 +146,7 @@ pub fn provide(
         .map_err(MakeEntryError::into_make)
         .and_then(|entry| Ok(LayerImage::of(&entry.dir.join(FILE))?));
     match made {
-        Ok(image) => {
-            application.compile_cache = Some(image);
-            let folder = format!("{FOLDER}/{NAME}");
-            application.spec.env.insert(VARIABLE.to_owned(), folder);
-        }
+        Ok(image) => application.compile_cache = Some(image),
         Err(error) if error.is_cancelled() => {
             return Err(CacheError::Cancelled { label }.into());
         }
@@ -201,7 +198,7 @@ fn make(
         Trained::Failed { reason } => return Err(MakeError::Failed { reason }),
         Trained::Cancelled => return Err(MakeError::Cancelled),
     };
-    let (tree, count) = tree(&archive)?;
+    let (tree, count) = tree(&archive, other_user())?;
     image::write(&tree, key, Files::Read, &dir.join(FILE))?;
     step.finish(&format!("{count} scripts"));
     Ok(())
@@ -216,8 +213,10 @@ fn training_spec(spec: &ApplicationSpec) -> ApplicationSpec {
     let mut spec = spec.clone();
     let preload = format!("{FOLDER}/{PRELOAD_NAME}");
     spec.argv.splice(1..1, ["--require".to_owned(), preload]);
-    spec.env
-        .insert(VARIABLE.to_owned(), TRAINING_FOLDER.to_owned());
+    spec.env.insert(
+        COMPILE_CACHE_VARIABLE.to_owned(),
+        TRAINING_FOLDER.to_owned(),
+    );
     spec.restart = Restart::Always;
     spec.volumes.clear();
     spec
@@ -231,11 +230,20 @@ fn preload_tree() -> Result<Tree, PrepareApplicationError> {
     Ok(tree)
 }
 
-/// The image's contents, and how many scripts' they are: the archive has a folder for each version of Node.js and set of
-/// flags, and in each a file for each script. It was written in a machine by programs of strangers.
-fn tree(archive: &[u8]) -> Result<(Tree, usize), MakeError> {
-    let place = Path::new("/").join(FILES_NAME).join(NAME);
+/// Whom the application may run as instead: a volume that is a folder of this host decides that, and mostly belongs to whoever
+/// has us make this. Nobody runs as root.
+fn other_user() -> Option<u32> {
+    let uid = rustix::process::getuid().as_raw();
+    (uid != 0 && uid != DEFAULT_ID).then_some(uid)
+}
+
+/// The image's contents, and how many scripts' they are: the archive has a folder for each version of Node.js, set of flags and
+/// user, and in each a file for each script. It was written in a machine by programs of strangers. `also` is a user for whom the
+/// same holds.
+fn tree(archive: &[u8], also: Option<u32>) -> Result<(Tree, usize), MakeError> {
+    let place = Path::new("/").join(FILES_NAME).join(COMPILE_CACHE);
     let mut tree = Tree::new();
+    let mut aliases = BTreeMap::new();
     let mut bytes = 0;
     let mut count = 0;
     let mut archive = Archive::new(archive);
@@ -258,10 +266,19 @@ fn tree(archive: &[u8]) -> Result<(Tree, usize), MakeError> {
         entry
             .read_to_end(&mut contents)
             .map_err(MakeError::Archive)?;
-        let path = place.join(below);
-        tree.insert_with_folders(&path, Entry::file(0o644, contents), 0o755)
-            .map_err(|source| image_error(&path, source))?;
+        let mut add = |path: &Path, entry: Entry| {
+            tree.insert_with_folders(path, entry, 0o755)
+                .map_err(|source| image_error(path, source))
+        };
+        add(&place.join(&below), Entry::file(0o644, contents))?;
+        if let Some((folder, name)) = also.and_then(|uid| folder_of(&below, uid)) {
+            aliases.insert(place.join(name), folder);
+        }
         count += 1;
+    }
+    for (path, folder) in aliases {
+        tree.insert_with_folders(&path, Entry::symlink(folder), 0o755)
+            .map_err(|source| image_error(&path, source))?;
     }
     match count {
         0 => Err(MakeError::Nothing),
@@ -280,6 +297,13 @@ fn below_first(path: &Path) -> Option<PathBuf> {
         ] => Some(Path::new(folder).join(name)),
         _ => None,
     }
+}
+
+/// The folder that a file lies in, and what it is called for another user: its name ends with the number of who has written it.
+fn folder_of(file: &Path, uid: u32) -> Option<(PathBuf, String)> {
+    let folder = file.parent()?;
+    let stem = folder.to_str()?.strip_suffix(&format!("-{DEFAULT_ID}"))?;
+    Some((folder.to_owned(), format!("{stem}-{uid}")))
 }
 
 impl MakeError {

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use nodeos_image::ext4::MAX_LABEL;
 use nodeos_spec::package::ParsePackageError;
 
 use super::addons::Lacking;
@@ -143,6 +144,12 @@ pub enum PrepareApplicationError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    #[error("the folder {folder} of this host, a volume at {path}, is not there on another host")]
+    FolderVolume { folder: String, path: String },
+    #[error(
+        "the volumes {first} and {second} begin alike, and a machine tells them apart by {MAX_LABEL} letters"
+    )]
+    VolumeLabels { first: String, second: String },
     #[error("the cache entry {} does not say what it is", .path.display())]
     Record { path: PathBuf },
 }
@@ -212,6 +219,12 @@ impl PrepareApplicationError {
             } => {
                 "see in the log whether its install script failed; compilers and Python have to be there to build it"
             }
+            E::FolderVolume { path, .. } => {
+                return Some(format!(
+                    "give a volume a name, whose filesystem becomes a file: --volume data:{path}"
+                ));
+            }
+            E::VolumeLabels { .. } => "give one of them another name",
             E::Record { .. } => "remove it with `nodeos cache clean`",
             _ => return None,
         };

@@ -36,7 +36,7 @@ pub enum BuildError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The users partition could not be written.
+    /// A users partition or a volume could not be written.
     #[error("cannot make the image {}", .path.display())]
     Users {
         path: PathBuf,

@@ -23,14 +23,20 @@ pub(crate) fn folder(recipe: &Recipe, format: Format, out: &Path) -> PathBuf {
 /// Makes the folder, so that a build which cannot end well does not begin.
 pub(super) fn prepare(recipe: &Recipe, format: Format, out: &Path) -> Result<PathBuf, BuildError> {
     let dir = folder(recipe, format, out);
+    writable(&dir)?;
+    Ok(dir)
+}
+
+/// Makes a folder, and sees whether a file can be made in it.
+pub(super) fn writable(dir: &Path) -> Result<(), BuildError> {
     let try_out = || {
-        fs::create_dir_all(&dir)?;
-        tempfile::tempfile_in(&dir).map(drop)
+        fs::create_dir_all(dir)?;
+        tempfile::tempfile_in(dir).map(drop)
     };
-    match try_out() {
-        Ok(()) => Ok(dir),
-        Err(source) => Err(BuildError::Output { path: dir, source }),
-    }
+    try_out().map_err(|source| BuildError::Output {
+        path: dir.to_owned(),
+        source,
+    })
 }
 
 /// Says what the files in `dir` were made from, and has `latest` lead there.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nodeos_image::tree::{Entry, Tree};
 use nodeos_spec::boot::{BootSpec, DEFAULT_STOP_GRACE, LIBC, PATH as BOOT_JSON};
@@ -97,7 +98,9 @@ impl Stack {
                 .replace("{layer}", self.layer.as_str()),
             program: top.program.clone(),
             env,
-            stop_grace: DEFAULT_STOP_GRACE,
+            stop_grace: top
+                .stop_grace
+                .map_or(DEFAULT_STOP_GRACE, Duration::from_secs),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `nodeos build`: everything up to files that boot.
 
+mod application;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,6 +26,9 @@ use crate::plan;
 ///
 /// Fetches what it is made of, compiles the kernel and the system programs, and puts them together. What was built before
 /// comes from the cache. The folder and the files in it are printed.
+///
+/// With --app the result is an application: the machine that `nodeos run` boots, as files that need nothing of NodeOS, with a script for
+/// QEMU, a domain for libvirt and a configuration for Firecracker.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Print what was built as JSON
@@ -42,10 +47,15 @@ pub struct Arguments {
     pub profile: Option<Profile>,
     #[command(flatten)]
     pub selection: Selection,
+    #[command(flatten)]
+    pub application: application::ApplicationArguments,
 }
 
 /// Builds, and prints what came out.
 pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Result<(), Failure> {
+    if let Some(what) = &arguments.application.app {
+        return application::run(what, arguments, global, streams);
+    }
     let selection = &arguments.selection;
     let users = selection.users_order();
     plan::users(selection.layer, &users)?;

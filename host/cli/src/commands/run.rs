@@ -34,6 +34,7 @@ use crate::watch::{self, Looked, Made, Workshop};
 use crate::{ca_bundle, env_file, environment, plan};
 
 pub use flags::Arguments;
+pub(super) use flags::{cpus, memory_mib, ports};
 
 /// Memory of a machine that nobody counted, in MiB: Linux and Node.js take a quarter of it.
 const DEFAULT_MEMORY_MIB: u32 = 128;
@@ -240,7 +241,7 @@ fn order(
         system,
     } = built;
     let config = &application.config;
-    let memory_mib = flags::memory_mib(arguments, config, root);
+    let memory_mib = flags::memory_mib(arguments.memory, config, root);
     if root == RootKind::Initramfs {
         let memory = Memory { mib: memory_mib };
         plan::initramfs_memory(memory, system.system_bytes, system.unpacked_bytes)?;
@@ -251,7 +252,7 @@ fn order(
     );
     machine.accel = host.accel;
     machine.memory_mib = memory_mib;
-    machine.cpus = arguments.cpus.or(config.cpus).unwrap_or(DEFAULT_CPUS);
+    machine.cpus = flags::cpus(arguments.cpus, config);
     machine.layers = application.layers().map(training::mapped).collect();
     if arguments.watch {
         machine.append.push(FOLLOW.to_owned());
@@ -307,9 +308,6 @@ fn orders(
     machine: &Machine,
 ) -> Result<ApplicationSpec, Failure> {
     let mut spec = application.spec.clone();
-    // Node.js follows the last of two that contradict each other: what somebody asked for.
-    let memory = application::memory::memory_arguments(machine.memory_mib);
-    spec.argv.splice(1..1, memory);
     for file in &arguments.env_files {
         spec.env.extend(env_file::read(file).map_err(Failure::new)?);
     }

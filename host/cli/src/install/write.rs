@@ -313,7 +313,7 @@ fn length(range: &Range<u64>) -> usize {
 }
 
 fn is_zero(bytes: &[u8]) -> bool {
-    const ZEROS: [u8; BLOCK] = [0; BLOCK];
+    static ZEROS: [u8; BLOCK] = [0; BLOCK];
     bytes
         .chunks(BLOCK)
         .all(|block| *block == ZEROS[..block.len()])

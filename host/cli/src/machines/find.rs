@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use thiserror::Error;
 
 use crate::machines::names::Name;
-use crate::machines::record::Record;
+use crate::machines::record::{Mode, Record};
 use crate::machines::state::{Folder, Machines, StateError};
 use crate::output::errors::Failure;
 
@@ -138,8 +138,13 @@ fn look(folder: Folder) -> Result<Option<Known>, StateError> {
         }));
     }
     let was_lost = record.ended.is_none();
-    // Somebody may be removing it, or making it anew.
-    let Some(record) = folder.bury()? else {
+    // Somebody may be removing it, or making it anew. A monitor that has said how its machine ended is about to end, too.
+    let is_over = |record: &Record| record.ended.is_some() && record.mode == Mode::Detached;
+    let known = match folder.bury()? {
+        None => folder.record()?.filter(is_over),
+        buried => buried,
+    };
+    let Some(record) = known else {
         return Ok(None);
     };
     Ok(Some(Known {

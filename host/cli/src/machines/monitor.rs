@@ -373,7 +373,7 @@ pub fn folder(path: &Path) -> Option<Folder> {
 }
 
 /// An error and its causes as one sentence.
-fn with_cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

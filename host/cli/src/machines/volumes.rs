@@ -5,17 +5,14 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use nodeos_image::ext4::{self, WriteExt4Error};
-use nodeos_image::tree::{Entry, Tree};
+use nodeos_build::application::volume::{self, Identity};
+use nodeos_image::ext4::WriteExt4Error;
 use nodeos_spec::application::{self, ApplicationSpec, Volume};
 use nodeos_spec::package::volume::{VolumeOrder, VolumeSource};
 use nodeos_vm::machine::Machine;
 use nodeos_vm::machine::share::{Access, Share};
 use rustix::rand::{GetRandomFlags, getrandom};
 use thiserror::Error;
-
-/// How large a volume is that is made by its name. It takes of the host only what is in it.
-const BYTES: u64 = 1 << 30;
 
 /// A volume cannot be used.
 #[derive(Debug, Error)]
@@ -219,23 +216,13 @@ fn image(root: &Path, name: &str, spec: &ApplicationSpec) -> Result<PathBuf, Pro
 }
 
 fn write(file: &File, name: &str, spec: &ApplicationSpec) -> Result<(), WriteExt4Error> {
-    let mut label = name.to_owned();
-    label.truncate(ext4::MAX_LABEL);
-    let mut tree = Tree::new();
-    // There is nobody else in a machine; and a later application may be another user, if it has a folder of the host's, too.
-    let top = Entry::directory(0o777).owned_by(spec.uid, spec.gid);
-    tree.insert("/", top)
-        .expect("a tree has a root, which is a folder");
     let time = crate::machines::record::now_ms() / 1000;
-    let options = ext4::Options {
+    let identity = Identity {
         uuid: random()?,
         hash_seed: random()?,
-        label,
         time: u32::try_from(time).unwrap_or(u32::MAX),
-        size: BYTES,
-        bytes_per_inode: ext4::BYTES_PER_INODE,
     };
-    ext4::write(&tree, &options, file).map(drop)
+    volume::write(file, name, (spec.uid, spec.gid), identity)
 }
 
 fn random() -> Result<[u8; 16], WriteExt4Error> {
@@ -308,8 +295,8 @@ mod tests {
         let root = folder.path().join("volumes");
         let path = image(&root, "db", &spec()).unwrap();
         let metadata = fs::metadata(&path).unwrap();
-        assert_eq!(metadata.len(), BYTES);
-        assert!(metadata.blocks() * 512 < BYTES / 50, "it is sparse");
+        assert_eq!(metadata.len(), volume::BYTES);
+        assert!(metadata.blocks() * 512 < volume::BYTES / 50, "it is sparse");
         let checked = std::process::Command::new("e2fsck")
             .args(["-f", "-n"])
             .arg(&path)

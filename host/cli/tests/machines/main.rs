@@ -6,6 +6,7 @@ mod hands;
 mod peer;
 
 mod background;
+mod changes;
 mod commands;
 mod foreground;
 mod monitors;

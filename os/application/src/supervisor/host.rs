@@ -164,7 +164,7 @@ impl Supervisor {
     }
 
     /// One that has ended needs none any more.
-    fn signal(&mut self, command: u32, number: i32, log: &mut Log) {
+    pub(super) fn signal(&mut self, command: u32, number: i32, log: &mut Log) {
         let Some(signal) = Signal::from_named_raw(number) else {
             let text = format!("there is no signal {number}");
             self.say(&MachineMessage::Note { text });

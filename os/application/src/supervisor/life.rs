@@ -16,6 +16,7 @@ use crate::ready::Watch;
 use crate::restart;
 use crate::streams::Carried;
 use crate::view::Follows;
+use crate::words;
 
 use super::{KILL_PATIENCE, Supervisor};
 
@@ -198,13 +199,31 @@ impl Supervisor {
     pub(super) fn stop(&mut self, grace: Option<Duration>, log: &mut Log) {
         log.note("the application is to stop");
         self.end_it(Wish::NotAgain, grace);
+        self.tell_to_end();
+    }
+
+    /// Somebody else has told it to end. Once more would be a second signal, at which many programs do not wait any longer.
+    pub(super) fn be_stopped(&mut self, log: &mut Log) {
+        log.note("the machine is to stop");
+        self.end_it(Wish::NotAgain, None);
     }
 
     pub(super) fn restart(&mut self, log: &mut Log) {
         log.note("the application is to be started anew");
         self.end_it(Wish::Again, None);
+        self.tell_to_end();
     }
 
+    fn tell_to_end(&self) {
+        if let Life::Running { process, .. } = &self.application.life {
+            for signal in [Signal::TERM, Signal::CONT] {
+                // If it has ended meanwhile that is what was wanted.
+                let _ = pidfd_send_signal(&process.pidfd, signal);
+            }
+        }
+    }
+
+    /// From now on it has its grace period.
     fn end_it(&mut self, wish: Wish, grace: Option<Duration>) {
         // Who wants it to stop has the last word.
         if self.application.wish != Wish::NotAgain {
@@ -212,15 +231,9 @@ impl Supervisor {
         }
         let now = Instant::now();
         match &mut self.application.life {
-            Life::Running {
-                process, kill_at, ..
-            } => {
+            Life::Running { kill_at, .. } => {
                 let at = now + grace.unwrap_or(self.spec.stop_grace);
                 *kill_at = Some(kill_at.map_or(at, |known| known.min(at)));
-                for signal in [Signal::TERM, Signal::CONT] {
-                    // If it has ended meanwhile that is what was wanted.
-                    let _ = pidfd_send_signal(&process.pidfd, signal);
-                }
             }
             Life::Waiting { until, .. } => *until = now,
             Life::NotYet | Life::Ended { .. } | Life::Resting { .. } | Life::Over { .. } => {}
@@ -249,7 +262,7 @@ impl Supervisor {
             Life::Ended { how, lived, until } => {
                 let (how, lived, has_waited) = (*how, *lived, *until <= now);
                 if self.has_written_all(has_waited) {
-                    self.decide(how, lived);
+                    self.decide(how, lived, log);
                     return self.advance(log);
                 }
             }
@@ -318,7 +331,7 @@ impl Supervisor {
         }
     }
 
-    fn decide(&mut self, how: End, lived: Duration) {
+    fn decide(&mut self, how: End, lived: Duration, log: &mut Log) {
         let application = &mut self.application;
         let again = match application.wish {
             Wish::NotAgain => None,
@@ -331,6 +344,13 @@ impl Supervisor {
             memory_peak: self.groups.memory_peak(),
             memory_limit: self.groups.limits.memory,
         };
+        // Without a host that hears it the console is the only place where somebody may look for the reason.
+        if self.link.is_none()
+            && application.wish == Wish::None
+            && let Some(words) = words::of_end(&last.told(again))
+        {
+            log.say(&words);
+        }
         let is_followed = self.follows == Follows::Yes && self.link.is_some();
         match (again, application.wish) {
             (Some(pause), _) => {

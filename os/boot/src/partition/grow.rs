@@ -17,8 +17,8 @@ use rustix::fd::AsFd;
 use rustix::fs::fstatfs;
 use thiserror::Error;
 
-use super::find::{BLOCK_DEVICES, DEVICES, number};
 use crate::paths;
+use nodeos_sandbox::block::{BLOCK_DEVICES, DEVICES, number};
 
 /// What /sys counts in, whatever the disk's sectors are.
 const UNIT: u64 = 512;

@@ -26,7 +26,7 @@ fn what_was_compiled_lies_where_everybody_can_read_it() {
         ("c/v24-x64-0/00aa", EntryType::Regular, "code"),
         ("c/v24-x64-0/00ab", EntryType::Regular, "more"),
     ]);
-    let (tree, count) = tree(&archive).unwrap();
+    let (tree, count) = tree(&archive, None).unwrap();
     assert_eq!(count, 2);
     let file = tree
         .get("/files/.node-compile-cache/v24-x64-0/00aa")
@@ -37,7 +37,7 @@ fn what_was_compiled_lies_where_everybody_can_read_it() {
 #[test]
 fn what_nodejs_does_not_write_is_not_taken() {
     let check = |entries: &[(&str, EntryType, &str)], expected: &str| {
-        let error = tree(&archive(entries)).unwrap_err();
+        let error = tree(&archive(entries), None).unwrap_err();
         assert_eq!(error.to_string(), expected);
     };
     let file = EntryType::Regular;
@@ -56,9 +56,28 @@ fn what_nodejs_does_not_write_is_not_taken() {
         "c/a/b is not what Node.js keeps",
     );
     assert!(matches!(
-        tree(&[7; 600]).unwrap_err(),
+        tree(&[7; 600], None).unwrap_err(),
         MakeError::Archive(_)
     ));
+}
+
+#[test]
+fn another_user_finds_the_same() {
+    let file = EntryType::Regular;
+    let archive = archive(&[
+        ("c/v24-x64-0a-1000/00aa", file, ""),
+        ("c/other/00aa", file, ""),
+    ]);
+    let (tree, _) = tree(&archive, Some(1234)).unwrap();
+    let place = Path::new("/files/.node-compile-cache");
+    let link = tree.get(place.join("v24-x64-0a-1234")).unwrap();
+    assert_eq!(link, &Entry::symlink("v24-x64-0a-1000"));
+    assert_eq!(
+        tree.iter()
+            .filter(|(path, _)| path.parent() == Some(place))
+            .count(),
+        3
+    );
 }
 
 #[test]

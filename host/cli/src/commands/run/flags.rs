@@ -10,7 +10,7 @@ use nodeos_spec::package::{LibcChoice, Package};
 use nodeos_spec::service::Restart;
 use nodeos_vm::machine::PortForward;
 
-use super::{DEFAULT_MEMORY_MIB, INITRAMFS_MEMORY_MIB};
+use super::{DEFAULT_CPUS, DEFAULT_MEMORY_MIB, INITRAMFS_MEMORY_MIB};
 use crate::arguments::one_of;
 use crate::env_file;
 use crate::machines::names::Name;
@@ -148,7 +148,7 @@ fn restart_name(restart: Restart) -> &'static str {
 }
 
 /// The ports as QEMU has them.
-pub(super) fn ports(ports: &[PublishedPort]) -> Vec<PortForward> {
+pub(in crate::commands) fn ports(ports: &[PublishedPort]) -> Vec<PortForward> {
     let forward = |port: &PublishedPort| PortForward {
         address: port.address,
         host: port.host,
@@ -158,13 +158,22 @@ pub(super) fn ports(ports: &[PublishedPort]) -> Vec<PortForward> {
 }
 
 /// The machine's memory: the flag, else what package.json says, else enough for most.
-pub(super) fn memory_mib(arguments: &Arguments, config: &Package, root: RootKind) -> u32 {
+pub(in crate::commands) fn memory_mib(
+    flag: Option<Memory>,
+    config: &Package,
+    root: RootKind,
+) -> u32 {
     let usual = match root {
         RootKind::Initramfs => INITRAMFS_MEMORY_MIB,
         RootKind::Pmem | RootKind::Disk => DEFAULT_MEMORY_MIB,
     };
-    let flag = arguments.memory.map(|memory| memory.mib);
+    let flag = flag.map(|memory| memory.mib);
     flag.or(config.memory_mib).unwrap_or(usual)
+}
+
+/// How many processors the machine has, by the same rule.
+pub(in crate::commands) fn cpus(flag: Option<u32>, config: &Package) -> u32 {
+    flag.or(config.cpus).unwrap_or(DEFAULT_CPUS)
 }
 
 #[cfg(test)]
@@ -198,7 +207,8 @@ mod tests {
                 memory_mib: config_mib,
                 ..Package::default()
             };
-            assert_eq!(memory_mib(&arguments(words), &config, root), expected);
+            let flag = arguments(words).memory;
+            assert_eq!(memory_mib(flag, &config, root), expected);
         };
         check(&["--memory", "64M"], Some(96), RootKind::Pmem, 64);
         check(&[], Some(96), RootKind::Pmem, 96);

@@ -1,3 +1,5 @@
+//! What is said of an application from change to change, and what follows for its machine.
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;

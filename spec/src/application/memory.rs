@@ -5,6 +5,11 @@
 //! `--v8-pool-size=0`, `--single-threaded-gc` and `--lite-mode` change no memory (they end threads, which hardly
 //! have any), and `--max-old-space-size` none before it is reached. So only these two are given.
 
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
 /// MiB that are not for V8's heap: Linux takes 20 in a machine of 128, Node.js 10 before any JavaScript, and buffers,
 /// stacks and what is in `/tmp` are there as well.
 const NOT_HEAP_MIB: u32 = 40;

@@ -17,14 +17,15 @@ use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 use thiserror::Error;
 
-pub(super) const BLOCK_DEVICES: &str = "/sys/class/block";
-pub(super) const DEVICES: &str = "/dev";
+pub const BLOCK_DEVICES: &str = "/sys/class/block";
+pub const DEVICES: &str = "/dev";
 
 /// The kernel's own messages, unlike those that a udev would send on: the multicast group 1.
 const FROM_THE_KERNEL: u32 = 1;
 
+/// Nobody can tell whether the device is there.
 #[derive(Debug, Error)]
-pub(crate) enum FindError {
+pub enum FindDeviceError {
     #[error("cannot read {BLOCK_DEVICES}")]
     List(#[source] io::Error),
     #[error("cannot hear the kernel announce devices")]
@@ -33,13 +34,16 @@ pub(crate) enum FindError {
 
 /// The device, as soon as it is there; none when it is not there in time. Without `patience` for ever. `say_so` is called
 /// when it has to be waited for.
-pub(crate) fn wait_for(
+///
+/// # Errors
+/// [`FindDeviceError`].
+pub fn wait_for(
     spec: &DeviceSpec,
     patience: Option<Duration>,
     say_so: impl FnOnce(),
-) -> Result<Option<PathBuf>, FindError> {
+) -> Result<Option<PathBuf>, FindDeviceError> {
     // First the ears, then the eyes: what appears in between is heard.
-    let events = events().map_err(|errno| FindError::Events(OsError(errno)))?;
+    let events = events().map_err(|errno| FindDeviceError::Events(OsError(errno)))?;
     let end = patience.map(|patience| Instant::now() + patience);
     let mut say_so = Some(say_so);
     loop {
@@ -57,7 +61,7 @@ pub(crate) fn wait_for(
         let mut ready = [PollFd::new(&events, PollFlags::IN)];
         match poll(&mut ready, time.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(FindError::Events(OsError(errno))),
+            Err(errno) => return Err(FindDeviceError::Events(OsError(errno))),
         }
         // What it says does not matter: every event is a reason to look again, and many are one.
         while recv(&events, &mut [0; 4096], RecvFlags::DONTWAIT).is_ok() {}
@@ -65,7 +69,7 @@ pub(crate) fn wait_for(
 }
 
 /// What an ext filesystem on the device says of itself.
-pub(crate) fn superblock(device: &Path) -> Option<Superblock> {
+pub fn superblock(device: &Path) -> Option<Superblock> {
     let mut bytes = [0; NEEDED];
     File::open(device)
         .and_then(|mut file| file.read_exact(&mut bytes))
@@ -85,13 +89,13 @@ fn events() -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
-fn look(spec: &DeviceSpec) -> Result<Option<PathBuf>, FindError> {
+fn look(spec: &DeviceSpec) -> Result<Option<PathBuf>, FindDeviceError> {
     if let DeviceSpec::Path(path) = spec {
         let path = PathBuf::from(path);
         return Ok(path.exists().then_some(path));
     }
-    for entry in fs::read_dir(BLOCK_DEVICES).map_err(FindError::List)? {
-        let entry = entry.map_err(FindError::List)?;
+    for entry in fs::read_dir(BLOCK_DEVICES).map_err(FindDeviceError::List)? {
+        let entry = entry.map_err(FindDeviceError::List)?;
         let device = Path::new(DEVICES).join(entry.file_name());
         // One that has just gone says nothing.
         let about = fs::read_to_string(entry.path().join("uevent")).unwrap_or_default();
@@ -126,7 +130,7 @@ fn partition_uuid(folder: &Path) -> Option<String> {
 }
 
 /// A file of /sys that holds a number.
-pub(super) fn number(path: &Path) -> Option<u64> {
+pub fn number(path: &Path) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
