@@ -160,6 +160,14 @@ impl Format {
         }
     }
 
+    /// Who sits in front of it where nobody says: a PC has a screen and a keyboard.
+    pub fn flavor(self) -> Flavor {
+        match self {
+            Format::Qemu => Flavor::Mainframe,
+            Format::Disk => Flavor::Workstation,
+        }
+    }
+
     /// Whether it can be said how the root filesystem reaches the machine.
     pub fn has_roots(self) -> bool {
         match self {
