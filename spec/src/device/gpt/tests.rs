@@ -1,3 +1,5 @@
+//! Tables that are written and read again, damaged, and grown.
+
 use alloc::borrow::ToOwned;
 
 use super::*;
