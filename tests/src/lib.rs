@@ -12,6 +12,7 @@ pub mod nodeos_run;
 pub mod pc;
 pub mod people;
 pub mod pjdfstest;
+pub mod podman;
 pub mod registry;
 pub mod screen;
 pub mod system;

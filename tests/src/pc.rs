@@ -43,6 +43,8 @@ pub enum Attachment {
 pub struct Pc {
     pub scratch: Scratch,
     pub disk: PathBuf,
+    /// What QEMU calls the kind of file that it is.
+    pub driver: &'static str,
     pub firmware: Firmware,
     pub attachment: Attachment,
 }
@@ -55,6 +57,7 @@ impl Pc {
         Ok(Pc {
             scratch,
             disk,
+            driver: "raw",
             firmware,
             attachment: Attachment::Virtio,
         })
@@ -83,7 +86,10 @@ impl Pc {
             words(&["-drive", &flash(&variables.display().to_string())]);
         }
         let file = self.disk.display();
-        words(&["-drive", &format!("if=none,id=disk,format=raw,file={file}")]);
+        words(&[
+            "-drive",
+            &format!("if=none,id=disk,format={},file={file}", self.driver),
+        ]);
         let devices: &[&str] = match self.attachment {
             Attachment::Virtio => &["virtio-blk-pci,drive=disk"],
             Attachment::Ahci | Attachment::Ide => &["ide-hd,drive=disk"],
@@ -108,12 +114,17 @@ impl Pc {
 
 /// The disk of a recipe, in the folder `out`.
 pub fn build(recipe: &Recipe, out: &Path) -> anyhow::Result<PathBuf> {
+    build_as(recipe, Format::Disk, out)
+}
+
+/// The most important file of a format, in the folder `out`.
+pub fn build_as(recipe: &Recipe, format: Format, out: &Path) -> anyhow::Result<PathBuf> {
     let recipe = Recipe {
-        profile: Format::Disk.profile(),
+        profile: format.profile(),
         ..*recipe
     };
     let order = UsersOrder::default();
-    let packed = assemble::pack(&system::context()?, &recipe, Format::Disk, &order, out)?;
-    let disk = packed.files.first().context("there is a disk")?;
+    let packed = assemble::pack(&system::context()?, &recipe, format, &order, out)?;
+    let disk = packed.files.first().context("there is a file")?;
     Ok(disk.path.clone())
 }

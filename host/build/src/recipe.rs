@@ -195,6 +195,15 @@ impl Format {
         )
     }
 
+    /// Who sits in front of it where nobody says: a PC has a screen and a keyboard, and so have the machines of desktops.
+    /// Those of clouds and of networks have a serial console.
+    pub fn flavor(self) -> Flavor {
+        match self {
+            Format::Disk | Format::Vmdk | Format::Vdi => Flavor::Workstation,
+            _ => Flavor::Mainframe,
+        }
+    }
+
     /// Whether it can be said how the root filesystem reaches the machine.
     pub fn has_roots(self) -> bool {
         self == Format::Qemu

@@ -73,7 +73,7 @@ pub struct Selection {
     pub layer: Layer,
     /// Who sits in front of it: a mainframe has a serial console, a workstation a screen and a keyboard
     ///
-    /// Without this flag it is a mainframe, or a workstation with `nodeos start --display`.
+    /// Without this flag it is a mainframe, or a workstation with `nodeos start --display` and on a disk.
     #[arg(long, value_name = "FLAVOR", value_parser = one_of(Flavor::ALL, Flavor::as_str))]
     pub flavor: Option<Flavor>,
     /// The processor it runs on

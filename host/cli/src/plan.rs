@@ -311,6 +311,18 @@ mod tests {
     }
 
     #[test]
+    fn the_root_of_a_disk_is_on_the_disk() {
+        assert_eq!(root_of_format(Format::Qemu, Some(RootKind::Disk)), Ok(()));
+        assert_eq!(root_of_format(Format::Disk, None), Ok(()));
+        let error = root_of_format(Format::Disk, Some(RootKind::Pmem)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the format disk has one kind of root, which cannot be chosen"
+        );
+        assert!(error.is_usage());
+    }
+
+    #[test]
     fn a_qemu_without_pmem_gets_a_disk_and_a_note() {
         assert_eq!(root(None, Pmem::Has), Ok((RootKind::Pmem, None)));
         assert_eq!(

@@ -239,3 +239,35 @@ fn read(path: &Path) -> Result<Vec<u8>, MakeLoaderError> {
 fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
     bytes[at..at + field.len()].copy_from_slice(field);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_is_told_where_the_next_one_is() {
+        let mut bios = Bios {
+            boot: vec![0xaa; SECTOR],
+            core: vec![0xaa; 3 * SECTOR],
+        };
+        bios.place(2048);
+        assert_eq!(bios.boot[0x5c..0x64], 2048_u64.to_le_bytes());
+        assert_eq!(bios.boot[0x66..0x68], [0x90, 0x90]);
+        assert_eq!(bios.boot.len(), 440);
+        assert_eq!(bios.core[500..508], 2049_u64.to_le_bytes());
+        let rest = bios.core[..500].iter().chain(&bios.core[508..]);
+        assert!(rest.into_iter().all(|byte| *byte == 0xaa));
+    }
+
+    #[test]
+    fn a_part_that_is_missing_names_its_package() {
+        let error = read_part(Path::new("/nowhere/boot.img"), "grub-pc-bin").unwrap_err();
+        assert!(error.is_missing());
+        assert_eq!(
+            error.to_string(),
+            "GRUB is not installed: there is no /nowhere/boot.img"
+        );
+        let hint = error.hint().unwrap();
+        assert_eq!(hint, "install it: sudo apt-get install grub-pc-bin");
+    }
+}

@@ -76,7 +76,7 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path, kind: Kind) -> Result<Packed,
     let raw = scratch.path().join(RAW);
     if let Some((format, _)) = kind.of_qemu().filter(|_| path.exists()) {
         // Whether a machine has written to it is told from the disk.
-        convert(goods, &["-f", format, "-O", "raw"], &path, &raw)?;
+        convert(goods, "read", &["-f", format, "-O", "raw"], &path, &raw)?;
     }
     let made = disk::image(goods, &raw).map_err(|error| match error {
         BuildError::InUse { .. } => BuildError::InUse { path: path.clone() },
@@ -87,7 +87,7 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path, kind: Kind) -> Result<Packed,
         match kind.of_qemu() {
             Some((format, options)) => {
                 let words = [&["-f", "raw", "-O", format], options].concat();
-                convert(goods, &words, &raw, &packed)?;
+                convert(goods, "write", &words, &raw, &packed)?;
                 take_chance_out(kind, &packed, made.disk)
             }
             None => archive(goods, &raw, &packed),
@@ -108,8 +108,10 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path, kind: Kind) -> Result<Packed,
     })
 }
 
+/// `verb` is what people are told of it.
 fn convert(
     goods: &Goods<'_>,
+    verb: &str,
     words: &[&str],
     source: &Path,
     target: &Path,
@@ -117,8 +119,9 @@ fn convert(
     let (program, package) = PROGRAM;
     let mut command = Command::new(program);
     command.arg("convert").args(words).arg(source).arg(target);
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let step = goods.ctx.progress.begin(&format!("write {name}"), None);
+    let named = if verb == "read" { source } else { target };
+    let name = named.file_name().unwrap_or_default().to_string_lossy();
+    let step = goods.ctx.progress.begin(&format!("{verb} {name}"), None);
     tool::run(goods.ctx, Tool::new(command, package, program), &mut |_| {})
         .map_err(BuildError::Pack)?;
     step.finish("");

@@ -1,6 +1,6 @@
 //! What building needs: compilers and tools of the kernel, Rust for the system programs, and clients that fetch.
 
-use nodeos_build::format::loader;
+use nodeos_build::format::{loader, virtual_disk};
 
 use crate::checks::Check;
 use crate::checks::host::{Host, install};
@@ -39,6 +39,8 @@ pub fn checks(host: &Host) -> Vec<Check> {
     checks.push(static_rust(host));
     checks.push(providers(host));
     checks.push(boot_loader(host));
+    let (program, package) = virtual_disk::PROGRAM;
+    checks.push(tool(host, program, package));
     checks.push(erofs_utils(host));
     checks
 }

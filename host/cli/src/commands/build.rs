@@ -11,7 +11,7 @@ use nodeos_build::assemble;
 use nodeos_build::cache::State;
 use nodeos_build::context::Context;
 use nodeos_build::format::Packed;
-use nodeos_build::recipe::{Flavor, Format, Profile, Recipe, RootKind};
+use nodeos_build::recipe::{Format, Profile, Recipe, RootKind};
 use serde_json::{Value, json};
 
 use crate::arguments::{Global, Selection, one_of};
@@ -76,7 +76,7 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
     };
     let recipe = Recipe {
         profile: arguments.profile.or(format.profile()),
-        ..selection.recipe(Flavor::Mainframe, RootKind::Pmem)
+        ..selection.recipe(format.flavor(), RootKind::Pmem)
     };
     let started = Instant::now();
     let packed = assemble::pack(&context, &recipe, format, &users, &selection.out);

@@ -1,4 +1,4 @@
-//! What is written is read again, and what others have written, too.
+//! Tables that are written and read again, damaged, and grown.
 
 use alloc::borrow::ToOwned;
 
