@@ -97,6 +97,11 @@ pub struct Application {
 }
 
 impl Application {
+    /// Whether it is one that gains by a compile cache.
+    pub fn wants_compile_cache(&self) -> bool {
+        self.training_key.is_some()
+    }
+
     /// Its images, the lowest first.
     pub fn layers(&self) -> impl Iterator<Item = &LayerImage> {
         let below = self.dependencies.iter().chain(&self.compile_cache);

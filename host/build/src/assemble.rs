@@ -145,6 +145,11 @@ impl Made {
         })
     }
 
+    /// What `uname -r` says, where there is a kernel.
+    pub(crate) fn kernel_release(&self) -> Option<String> {
+        self.kernel.as_ref().map(|kernel| kernel.release.clone())
+    }
+
     /// Of what boots by itself.
     pub(crate) fn kernel(&self) -> &Kernel {
         let kernel = self.kernel.as_ref();

@@ -111,12 +111,8 @@ impl PackedFile {
 }
 
 impl Packed {
-    /// What runs on somebody else's kernel.
-    fn without_kernel(
-        goods: &Goods<'_>,
-        dir: &Path,
-        files: Vec<PathBuf>,
-    ) -> Result<Packed, BuildError> {
+    /// Files that are everything, as they are there. A kernel is among them, or in one, where one was made.
+    fn of(goods: &Goods<'_>, dir: &Path, files: Vec<PathBuf>) -> Result<Packed, BuildError> {
         Ok(Packed {
             dir: dir.to_owned(),
             files: files
@@ -125,7 +121,7 @@ impl Packed {
                 .collect::<Result<_, _>>()?,
             users: None,
             run_script: None,
-            kernel_release: None,
+            kernel_release: goods.made.kernel_release(),
             inputs: goods.inputs().to_vec(),
         })
     }

@@ -13,4 +13,5 @@ pub mod node;
 pub mod programs;
 pub mod progress;
 pub mod recipe;
+pub mod sentence;
 pub mod tool;

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nodeos_build::assemble::image::machine_root;
 use nodeos_build::assemble::{self, Bare};
 use nodeos_build::recipe::{Layer, Recipe, RootKind};
 use nodeos_spec::cmdline;
@@ -25,7 +26,7 @@ use crate::host_vm::HostVm;
 use crate::interrupt::Interrupt;
 use crate::output::errors::Failure;
 use crate::output::streams::Streams;
-use crate::plan::{self, Pmem};
+use crate::plan::Pmem;
 
 /// A boot takes some two seconds, and a check of a full partition's journal some more.
 const BOOT_DEADLINE: Duration = Duration::from_secs(60);
@@ -195,7 +196,7 @@ pub fn run(
 }
 
 fn machine(host: &HostVm, recipe: &Recipe, bare: Bare, image: &Path, control: &Control) -> Machine {
-    let root = plan::machine_root(recipe.root, &bare.system, bare.system_bytes);
+    let root = machine_root(recipe.root, &bare.system, bare.system_bytes);
     let mut machine = Machine::new(bare.kernel, root);
     machine.accel = host.accel;
     machine.disks = vec![image.to_owned()];

@@ -1,11 +1,10 @@
 //! From what was asked for and what this host has to the machine that will be started. Pure: nothing here runs anything.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 
 use nodeos_build::assemble::{Renewal, UsersOrder};
 use nodeos_build::recipe::{Flavor, Format, Layer, Profile, RootKind};
-use nodeos_vm::machine::{PortForward, Root};
+use nodeos_vm::machine::PortForward;
 use thiserror::Error;
 
 use crate::memory::{self, Memory};
@@ -92,6 +91,7 @@ impl PlanError {
                 | PlanError::NoUsers { .. }
                 | PlanError::NoSessions { .. }
                 | PlanError::NoApplication { .. }
+                | PlanError::NotOfApplications { .. }
                 | PlanError::NoKernel { .. }
                 | PlanError::NoPartition { .. }
                 | PlanError::NoRoot { .. }
@@ -251,19 +251,6 @@ pub fn initramfs_memory(
         });
     }
     Ok(())
-}
-
-/// How the system image reaches the machine.
-pub fn machine_root(kind: RootKind, system: &Path, system_bytes: u64) -> Root {
-    let image = PathBuf::from(system);
-    match kind {
-        RootKind::Pmem => Root::Pmem {
-            image,
-            size: system_bytes,
-        },
-        RootKind::Disk => Root::Disk { image },
-        RootKind::Initramfs => Root::Initramfs { archive: image },
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nodeos_build::application::compile_cache::{self, Trained, Training};
 use nodeos_build::application::{Application, LayerImage, PrepareApplicationError};
 use nodeos_build::assemble::Bare;
+use nodeos_build::assemble::image::machine_root;
 use nodeos_build::context::Context;
 use nodeos_build::recipe::RootKind;
 use nodeos_build::tool;
@@ -20,9 +21,8 @@ use nodeos_vm::machine::{Machine, MappedImage, Network};
 use rustix::process::Signal;
 
 use crate::host_vm::HostVm;
-use crate::machines::monitor::with_cause;
-use crate::plan;
 use machine::{TalkToMachineError, TrainingMachine};
+use nodeos_build::sentence::sentence;
 
 /// What the machine has of memory, in MiB: enough for applications that are given more than most.
 const MEMORY_MIB: u32 = 512;
@@ -100,7 +100,7 @@ impl Trainer<'_> {
 
     fn machine(&self, training: &Training, layers: Vec<MappedImage>) -> Machine {
         let system = self.system;
-        let root = plan::machine_root(self.root, &system.system, system.system_bytes);
+        let root = machine_root(self.root, &system.system, system.system_bytes);
         let mut machine = Machine::new(system.kernel.clone(), root);
         machine.accel = self.host.accel;
         machine.memory_mib = self.memory_mib();
@@ -130,7 +130,7 @@ pub fn mapped(layer: &LayerImage) -> MappedImage {
 }
 
 fn failed(error: &dyn std::error::Error, log: Option<&Path>) -> Trained {
-    let mut reason = with_cause(error);
+    let mut reason = sentence(error);
     if let Some(log) = log.map(Path::display) {
         reason.push_str(&format!(" ({log} has what it wrote)"));
     }

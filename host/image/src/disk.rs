@@ -93,10 +93,12 @@ const BUFFER: usize = 1 << 20;
 /// # Errors
 /// Those of reading and writing.
 pub fn copy_image(image: &File, out: &File, at: u64) -> io::Result<()> {
-    let size = image.metadata()?.len();
     let mut buffer = vec![0; BUFFER];
-    let mut next = 0;
-    while let Some(data) = next_data(image, next, size)? {
+    let extents = extents(image, 0, image.metadata()?.len())?;
+    for (data, _) in extents
+        .into_iter()
+        .filter(|(_, extent)| *extent == Extent::Data)
+    {
         let mut here = data.start;
         while here < data.end {
             let room = usize::try_from(data.end - here)
@@ -106,22 +108,48 @@ pub fn copy_image(image: &File, out: &File, at: u64) -> io::Result<()> {
             copier::write_sparse(out, &buffer[..room], at + here)?;
             here += room as u64;
         }
-        next = data.end;
     }
     Ok(())
 }
 
-/// The next bytes of a file, from `from` on, that are not a hole.
-fn next_data(file: &File, from: u64, size: u64) -> io::Result<Option<Range<u64>>> {
-    match seek(file, SeekFrom::Data(from)) {
-        Ok(start) => {
-            let end = seek(file, SeekFrom::Hole(start))?;
-            Ok(Some(start..end.min(size)))
+/// The bytes of a file in order, up to `end`: what has been written, and holes, where all is zero. Devices have no holes.
+///
+/// # Errors
+/// Those of looking.
+pub fn extents(file: &File, from: u64, end: u64) -> io::Result<Vec<(Range<u64>, Extent)>> {
+    let mut found = Vec::new();
+    let mut at = from;
+    while at < end {
+        let data = match seek(file, SeekFrom::Data(at)) {
+            Ok(data) => data.min(end),
+            Err(Errno::NXIO) => end,
+            // What cannot say where its holes are has none.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => at,
+            Err(errno) => return Err(errno.into()),
+        };
+        if data > at {
+            found.push((at..data, Extent::Hole));
         }
-        // There is nothing but a hole up to the end.
-        Err(Errno::NXIO) => Ok(None),
-        Err(errno) => Err(errno.into()),
+        at = data;
+        if at == end {
+            break;
+        }
+        let hole = match seek(file, SeekFrom::Hole(at)) {
+            Ok(hole) => hole.min(end),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => end,
+            Err(errno) => return Err(errno.into()),
+        };
+        found.push((at..hole, Extent::Data));
+        at = hole;
     }
+    Ok(found)
+}
+
+/// Whether there is anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    Data,
+    Hole,
 }
 
 #[cfg(test)]
@@ -183,5 +211,25 @@ mod tests {
         assert_eq!(&read(28 << 20), b"midd");
         assert_eq!(&read((72 << 20) - 4), b"last");
         assert!(out.metadata().unwrap().blocks() * 512 < 1 << 20);
+    }
+
+    #[test]
+    fn holes_and_data_take_turns_up_to_the_end() {
+        let file = tempfile::tempfile().unwrap();
+        const MIB: u64 = 1 << 20;
+        file.set_len(4 * MIB).unwrap();
+        file.write_all_at(&vec![1; 1 << 20], MIB).unwrap();
+        assert_eq!(
+            extents(&file, 0, 4 * MIB).unwrap(),
+            [
+                (0..MIB, Extent::Hole),
+                (MIB..2 * MIB, Extent::Data),
+                (2 * MIB..4 * MIB, Extent::Hole)
+            ]
+        );
+        assert_eq!(
+            extents(&file, MIB + 5, MIB + 9).unwrap(),
+            [(MIB + 5..MIB + 9, Extent::Data)]
+        );
     }
 }

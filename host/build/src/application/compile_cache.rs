@@ -25,6 +25,7 @@ use super::{Application, PrepareApplicationError, Start};
 use crate::cache::{CacheError, Key, KeyHasher, Kind, MakeEntryError};
 use crate::context::Context;
 use crate::node::Node;
+use crate::sentence::sentence;
 
 /// Raised when the way of making it changes.
 const BUILD_VERSION: &str = "1";
@@ -151,7 +152,7 @@ pub fn provide(
             return Err(CacheError::Cancelled { label }.into());
         }
         Err(error) => {
-            let reason = with_cause(&error);
+            let reason = sentence(&error);
             let note = format!("its scripts are compiled anew at each start: {reason}");
             application.notes.push(note);
             let label = format!("no {label} on one day");
@@ -315,17 +316,6 @@ impl MakeError {
             _ => false,
         }
     }
-}
-
-/// An error and its causes as one sentence.
-fn with_cause(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(&format!(": {cause}"));
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nodeos_image::ext4::WriteExt4Error;
 use nodeos_vm::accel::Accel;
-use nodeos_vm::machine::{Machine, MappedImage, Network, PortForward, Root};
+use nodeos_vm::machine::{Machine, MappedImage, Network, PortForward};
 use nodeos_vm::{firecracker, libvirt, run_sh};
 
 use super::image::{self, Image, MTIME};
@@ -17,7 +17,7 @@ use crate::cache::KeyHasher;
 use crate::context::Context;
 use crate::fetch::UsedInput;
 use crate::kernel::Kernel;
-use crate::recipe::{Arch, Format, Recipe, RootKind};
+use crate::recipe::{Arch, Format, Recipe};
 
 const KERNEL: &str = "kernel";
 const DEPENDENCIES: &str = "dependencies.img";
@@ -188,15 +188,8 @@ fn layers(application: &Application) -> Vec<(&LayerImage, &'static str)> {
 /// The machine, as `run.sh` boots it.
 fn machine(system: &System, order: &ApplicationOrder<'_>, volumes: &[PathBuf]) -> Machine {
     let System { recipe, image, .. } = system;
-    let file = PathBuf::from(image::file_name(recipe.root));
-    let root = match recipe.root {
-        RootKind::Pmem => Root::Pmem {
-            image: file,
-            size: image.bytes,
-        },
-        RootKind::Disk => Root::Disk { image: file },
-        RootKind::Initramfs => Root::Initramfs { archive: file },
-    };
+    let file = Path::new(image::file_name(recipe.root));
+    let root = image::machine_root(recipe.root, file, image.bytes);
     let mapped = |(layer, name): (&LayerImage, &str)| MappedImage {
         image: name.into(),
         size: layer.bytes,

@@ -11,6 +11,8 @@ use nodeos_image::{cpio, erofs};
 use serde::{Deserialize, Serialize};
 
 use super::BuildError;
+use nodeos_vm::machine::Root;
+
 use crate::cache::{Key, KeyHasher, Kind, MakeEntryError};
 use crate::context::Context;
 use crate::layer::{Parts, Stack, sources_json};
@@ -143,6 +145,19 @@ pub fn erofs_options(uuid: [u8; 16]) -> erofs::Options {
 pub(crate) fn uuid(key: &Key) -> [u8; 16] {
     let number = u128::from_str_radix(key.as_str(), 16).expect("a key is 32 hexadecimal digits");
     number.to_be_bytes()
+}
+
+/// How the system image reaches the machine.
+pub fn machine_root(kind: RootKind, system: &Path, system_bytes: u64) -> Root {
+    let image = PathBuf::from(system);
+    match kind {
+        RootKind::Pmem => Root::Pmem {
+            image,
+            size: system_bytes,
+        },
+        RootKind::Disk => Root::Disk { image },
+        RootKind::Initramfs => Root::Initramfs { archive: image },
+    }
 }
 
 fn unpacked_bytes(tree: &Tree) -> u64 {

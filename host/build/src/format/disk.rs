@@ -21,7 +21,7 @@ use nodeos_spec::device::gpt::{Guid, Table};
 use sha2::{Digest, Sha256};
 
 use super::loader::{self, Bios};
-use super::{Goods, Packed, PackedFile};
+use super::{Goods, Packed};
 use crate::assemble::image::Image;
 use crate::assemble::{BuildError, Renewal, UsersImage, output};
 use crate::cache::{Key, KeyHasher};
@@ -60,12 +60,8 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError>
     let path = dir.join(FILE);
     let made = image(goods, &path)?;
     Ok(Packed {
-        dir: dir.to_owned(),
-        files: vec![PackedFile::at(path)?],
-        users: None,
-        run_script: None,
-        kernel_release: Some(goods.kernel().release.clone()),
         inputs: made.inputs,
+        ..Packed::of(goods, dir, vec![path])?
     })
 }
 
@@ -196,11 +192,7 @@ impl Parts {
 
     /// A number that only this image has, and has every time that it is made.
     fn guid(&self, of: &str) -> Guid {
-        let [mut bytes, _] = halves(&self.digest(of));
-        // Version 8 is for numbers that are made in a way of one's own (RFC 9562).
-        bytes[6] = bytes[6] & 0x0f | 0x80;
-        bytes[8] = bytes[8] & 0x3f | 0x80;
-        Guid::of(u128::from_be_bytes(bytes))
+        Guid::of(u128::from_be_bytes(uuid(&self.digest(of))))
     }
 
     fn digest(&self, of: &str) -> [u8; HASH] {
@@ -294,6 +286,14 @@ impl Parts {
             ),
         ])
     }
+}
+
+/// A version 8 UUID: one that is made in a way of one's own (RFC 9562).
+pub(super) fn uuid(digest: &[u8; HASH]) -> [u8; 16] {
+    let [mut uuid, _] = halves(digest);
+    uuid[6] = uuid[6] & 0x0f | 0x80;
+    uuid[8] = uuid[8] & 0x3f | 0x80;
+    uuid
 }
 
 fn halves(digest: &[u8; HASH]) -> [[u8; 16]; 2] {

@@ -52,7 +52,7 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError>
         out.flush()
     })?;
     step.finish("");
-    Packed::without_kernel(goods, dir, vec![path])
+    Packed::of(goods, dir, vec![path])
 }
 
 fn layer_name(blob: &Blob) -> String {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Goods, Packed, PackedFile};
+use super::{Goods, Packed};
 use crate::assemble::image::file_name;
 use crate::assemble::{BuildError, output};
 use crate::fetch::checksum::sha256_of;
@@ -36,17 +36,7 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path, sums: Sums) -> Result<Packed,
         output::write(&path, &text?, 0o644)?;
         files.push(path);
     }
-    Ok(Packed {
-        dir: dir.to_owned(),
-        files: files
-            .into_iter()
-            .map(PackedFile::at)
-            .collect::<Result<_, _>>()?,
-        users: None,
-        run_script: None,
-        kernel_release: Some(kernel.release.clone()),
-        inputs: goods.inputs().to_vec(),
-    })
+    Packed::of(goods, dir, files)
 }
 
 /// What iPXE is told. File names are relative to the script's own address.

@@ -43,7 +43,7 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError>
         &folder,
         &named.map(|digest| OsString::from(&digest.0)).collect(),
     )?;
-    let mut packed = Packed::without_kernel(goods, dir, vec![layout.join(INDEX_NAME)])?;
+    let mut packed = Packed::of(goods, dir, vec![layout.join(INDEX_NAME)])?;
     let layers = blobs.iter().map(|blob| PackedFile {
         path: folder.join(&blob.layer.digest.0),
         bytes: blob.layer.size,

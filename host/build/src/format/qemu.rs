@@ -6,7 +6,7 @@ use super::{Goods, Packed, PackedFile};
 use crate::assemble::image::{self, Image};
 use crate::assemble::{self, BuildError, UsersImage, output};
 use crate::fetch::UsedInput;
-use crate::recipe::{Flavor, Format, Recipe, RootKind};
+use crate::recipe::{Flavor, Format, Recipe};
 
 /// The memory of the machine that `run.sh` boots, in MiB, unless it is told otherwise.
 const RUN_MEMORY_MIB: u32 = 256;
@@ -119,16 +119,9 @@ pub(crate) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Output, BuildError>
 }
 
 fn run_script(recipe: &Recipe, image: &Image, users: Option<&UsersImage>) -> String {
-    use nodeos_vm::machine::{Machine, Network, Root, Screen};
-    let file = PathBuf::from(image::file_name(recipe.root));
-    let root = match recipe.root {
-        RootKind::Pmem => Root::Pmem {
-            image: file,
-            size: image.bytes,
-        },
-        RootKind::Disk => Root::Disk { image: file },
-        RootKind::Initramfs => Root::Initramfs { archive: file },
-    };
+    use nodeos_vm::machine::{Machine, Network, Screen};
+    let file = Path::new(image::file_name(recipe.root));
+    let root = image::machine_root(recipe.root, file, image.bytes);
     let mut machine = Machine::new(PathBuf::from("kernel"), root);
     machine.memory_mib = RUN_MEMORY_MIB;
     if recipe.flavor == Flavor::Workstation {

@@ -14,5 +14,5 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError>
     let blob = container::blob(goods, &format!("{layer} in one"), &whole)?;
     let path = dir.join(FILE);
     output::link(&blob.path, &path)?;
-    Packed::without_kernel(goods, dir, vec![path])
+    Packed::of(goods, dir, vec![path])
 }

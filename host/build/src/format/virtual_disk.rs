@@ -14,8 +14,8 @@ use nodeos_image::{gzip, tar};
 use nodeos_spec::device::gpt::{Guid, Table};
 use sha2::{Digest, Sha256};
 
-use super::disk::{self, SECTOR, USERS_NAME};
-use super::{Goods, Packed, PackedFile};
+use super::disk::{self, SECTOR, USERS_NAME, uuid};
+use super::{Goods, Packed};
 use crate::assemble::BuildError;
 use crate::assemble::image::MTIME;
 use crate::tool::{self, Tool};
@@ -99,12 +99,8 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path, kind: Kind) -> Result<Packed,
         })?;
     }
     Ok(Packed {
-        dir: dir.to_owned(),
-        files: vec![PackedFile::at(path)?],
-        users: None,
-        run_script: None,
-        kernel_release: Some(goods.kernel().release.clone()),
         inputs: made.inputs,
+        ..Packed::of(goods, dir, vec![path])?
     })
 }
 
@@ -150,25 +146,50 @@ fn take_chance_out(kind: Kind, path: &Path, disk: Guid) -> io::Result<()> {
     }
 }
 
-/// A version 8 UUID: one that is made in a way of one's own (RFC 9562).
-fn uuid(number: &[u8; 32]) -> [u8; 16] {
-    let mut uuid: [u8; 16] = std::array::from_fn(|index| number[index]);
-    uuid[6] = uuid[6] & 0x0f | 0x80;
-    uuid[8] = uuid[8] & 0x3f | 0x80;
-    uuid
-}
-
-/// The number of this state of the contents, in the text that describes the disk (VMware's "Virtual Disk Format", 5.0).
+/// The number of this state of the contents, in the text that describes the disk (VMware's "Virtual Disk Format", 5.0). It has
+/// as many digits as it happens to need, so the whole text is written again.
 fn vmdk(file: &File, number: &[u8; 32]) -> io::Result<()> {
-    const WORD: &[u8] = b"\nCID=";
-    const DIGITS: usize = 8;
-    // The text lies in the sectors behind the header.
-    let mut head = vec![0; 4096];
-    file.read_exact_at(&mut head, 0)?;
-    let found = head.windows(WORD.len()).position(|window| window == WORD);
-    let at = found.ok_or_else(|| unknown("vmdk"))? + WORD.len();
-    let digits: String = number.iter().map(|byte| format!("{byte:02x}")).collect();
-    file.write_all_at(&digits.as_bytes()[..DIGITS], at as u64)
+    const WORD: &str = "CID=";
+    /// Where the header says where the text is, and how much room it has: both in sectors.
+    const PLACE: usize = 28;
+    const ROOM: usize = 36;
+    /// `qemu-img` leaves twenty sectors.
+    const MAX_ROOM: u64 = 128;
+    let mut header = [0; 64];
+    file.read_exact_at(&mut header, 0)?;
+    let sectors = |at: usize| {
+        let bytes = header[at..].first_chunk().copied().unwrap_or_default();
+        u64::from_le_bytes(bytes)
+    };
+    let (place, room) = (sectors(PLACE), sectors(ROOM));
+    if !header.starts_with(b"KDMV") || room > MAX_ROOM {
+        return Err(unknown("vmdk"));
+    }
+    let mut area = vec![0; usize::try_from(room * SECTOR).expect("128 sectors are few")];
+    file.read_exact_at(&mut area, place * SECTOR)?;
+    let text = area.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = std::str::from_utf8(text).map_err(|_| unknown("vmdk"))?;
+    let digits: String = number[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let mut is_found = false;
+    let new: String = text
+        .split_inclusive('\n')
+        .map(|line| match line.starts_with(WORD) {
+            true => {
+                is_found = true;
+                format!("{WORD}{digits}\n")
+            }
+            false => line.to_owned(),
+        })
+        .collect();
+    if !is_found || new.len() >= area.len() {
+        return Err(unknown("vmdk"));
+    }
+    area.fill(0);
+    area[..new.len()].copy_from_slice(new.as_bytes());
+    file.write_all_at(&area, place * SECTOR)
 }
 
 /// The footer: time, number and sum ("Virtual Hard Disk Image Format Specification", 1.0).
@@ -243,4 +264,73 @@ fn enlarge(raw: &Path) -> io::Result<()> {
         file.write_all_at(&piece.bytes, piece.at)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk as `qemu-img` writes it, but for what does not count here.
+    fn disk(text: &str) -> File {
+        let file = tempfile::tempfile().unwrap();
+        let mut bytes = vec![0; 4 * SECTOR as usize];
+        bytes[..4].copy_from_slice(b"KDMV");
+        bytes[28] = 1;
+        bytes[36] = 2;
+        bytes[512..512 + text.len()].copy_from_slice(text.as_bytes());
+        bytes[1536] = 7;
+        file.write_all_at(&bytes, 0).unwrap();
+        file
+    }
+
+    #[test]
+    fn the_number_of_a_vmdk_is_replaced_however_many_digits_it_had() {
+        let described = |drawn: &str| {
+            let file = disk(&format!(
+                "version=1\nCID={drawn}\nparentCID=ffffffff\nRW 5\n"
+            ));
+            vmdk(&file, &[0xab; 32]).unwrap();
+            let mut bytes = vec![0; 4 * SECTOR as usize];
+            file.read_exact_at(&mut bytes, 0).unwrap();
+            bytes
+        };
+        let long = described("324c069c");
+        assert!(long == described("c06"), "the same bytes");
+        let expected = b"version=1\nCID=abababab\nparentCID=ffffffff\nRW 5\n\0";
+        assert_eq!(long[512..512 + expected.len()], expected[..]);
+        assert_eq!(long[1536], 7, "what follows stays");
+    }
+
+    #[test]
+    fn what_qemu_img_is_not_known_to_write_is_refused() {
+        for file in [disk("version=1\n"), tempfile_of(b"conectiX")] {
+            assert!(vmdk(&file, &[0; 32]).is_err());
+        }
+        let error = vhd(&tempfile_of(&[0; 512]), &[0; 32]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "qemu-img has written a vhd of an unknown kind"
+        );
+    }
+
+    #[test]
+    fn the_footer_of_a_vhd_has_a_sum_that_counts_everything_else() {
+        let mut footer = [0; 512];
+        footer[..8].copy_from_slice(b"conectix");
+        footer[100..].fill(3);
+        let file = tempfile_of(&footer);
+        vhd(&file, &[0xff; 32]).unwrap();
+        file.read_exact_at(&mut footer, 0).unwrap();
+        let sum = u32::from_be_bytes(footer[64..68].try_into().unwrap());
+        footer[64..68].fill(0);
+        let all: u32 = footer.iter().map(|byte| u32::from(*byte)).sum();
+        assert_eq!(sum, !all);
+        assert_eq!(footer[74], 0x8f, "the version of the UUID");
+    }
+
+    fn tempfile_of(bytes: &[u8]) -> File {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        file
+    }
 }

@@ -36,7 +36,7 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError>
     let blob = container::blob(goods, &format!("{layer} for WSL"), &tree)?;
     let path = dir.join(FILE);
     output::link(&blob.path, &path)?;
-    Packed::without_kernel(goods, dir, vec![path])
+    Packed::of(goods, dir, vec![path])
 }
 
 fn complete(tree: &mut Tree, people: &[Person]) -> Result<(), InsertEntryError> {

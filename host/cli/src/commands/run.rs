@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use nodeos_build::application::outline::Outline;
 use nodeos_build::application::{self, Application, Order, PrepareApplicationError, Source};
+use nodeos_build::assemble::image::machine_root;
 use nodeos_build::assemble::{self, Bare};
 use nodeos_build::context::Context;
 use nodeos_build::progress::{Progress, Silent};
@@ -248,7 +249,7 @@ fn order(
     }
     let mut machine = Machine::new(
         system.kernel,
-        plan::machine_root(root, &system.system, system.system_bytes),
+        machine_root(root, &system.system, system.system_bytes),
     );
     machine.accel = host.accel;
     machine.memory_mib = memory_mib;

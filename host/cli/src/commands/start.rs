@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use nodeos_build::assemble;
+use nodeos_build::assemble::image::machine_root;
 use nodeos_build::recipe::{Recipe, RootKind};
 use nodeos_spec::cmdline;
 use nodeos_spec::host::HostMessage;
@@ -254,7 +255,7 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
         memory_mib: memory(arguments, recipe).mib,
         cpus: flags.cpus,
         kernel: files.kernel,
-        root: plan::machine_root(recipe.root, &files.system, files.system_bytes),
+        root: machine_root(recipe.root, &files.system, files.system_bytes),
         layers: Vec::new(),
         append,
         network: match files.users {

@@ -2,13 +2,10 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use nodeos_spec::device::gpt::{ALIGNMENT, ReadTableError, Table};
-use rustix::fs::{SeekFrom, seek};
-use rustix::io::Errno;
 
 use super::InstallError;
 
@@ -99,67 +96,5 @@ impl Image {
                 path: self.path.clone(),
                 source,
             })
-    }
-}
-
-/// The bytes of a file in order, up to `end`: what has been written, and holes, where all is zero. Devices have no holes.
-pub fn extents(file: &File, from: u64, end: u64) -> io::Result<Vec<(Range<u64>, Extent)>> {
-    let mut found = Vec::new();
-    let mut at = from;
-    while at < end {
-        let data = match seek(file, SeekFrom::Data(at)) {
-            Ok(data) => data.min(end),
-            Err(Errno::NXIO) => end,
-            // What cannot say where its holes are has none.
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => at,
-            Err(errno) => return Err(errno.into()),
-        };
-        if data > at {
-            found.push((at..data, Extent::Hole));
-        }
-        at = data;
-        if at == end {
-            break;
-        }
-        let hole = match seek(file, SeekFrom::Hole(at)) {
-            Ok(hole) => hole.min(end),
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => end,
-            Err(errno) => return Err(errno.into()),
-        };
-        found.push((at..hole, Extent::Data));
-        at = hole;
-    }
-    Ok(found)
-}
-
-/// Whether there is anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    Data,
-    Hole,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn holes_and_data_take_turns_up_to_the_end() {
-        let file = tempfile::tempfile().unwrap();
-        const MIB: u64 = 1 << 20;
-        file.set_len(4 * MIB).unwrap();
-        file.write_all_at(&vec![1; 1 << 20], MIB).unwrap();
-        assert_eq!(
-            extents(&file, 0, 4 * MIB).unwrap(),
-            [
-                (0..MIB, Extent::Hole),
-                (MIB..2 * MIB, Extent::Data),
-                (2 * MIB..4 * MIB, Extent::Hole)
-            ]
-        );
-        assert_eq!(
-            extents(&file, MIB + 5, MIB + 9).unwrap(),
-            [(MIB + 5..MIB + 9, Extent::Data)]
-        );
     }
 }

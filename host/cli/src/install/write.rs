@@ -6,11 +6,12 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nodeos_build::progress::{Progress, Task, Unit};
+use nodeos_image::disk::{Extent, extents};
 use nodeos_spec::device::gpt::{ALIGNMENT, Piece, Table};
 use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate};
 
 use super::InstallError;
-use super::image::{Extent, Image, extents};
+use super::image::Image;
 use super::target::Target;
 
 /// How much is read and written at once: as much as sticks take in one go.

@@ -19,6 +19,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nodeos_build::sentence::sentence;
 use nodeos_spec::application::flow::ReceiveWindow;
 use nodeos_spec::application::frame::Frame;
 use nodeos_spec::application::message::HostMessage;
@@ -210,9 +211,9 @@ impl Monitor {
                         source,
                     })
             })
-            .map_err(|error| with_cause(&error))?;
+            .map_err(|error| sentence(&error))?;
         self.machine_listener = Some(listener);
-        Qemu::start(argv, &self.folder.path).map_err(|error| with_cause(&error))
+        Qemu::start(argv, &self.folder.path).map_err(|error| sentence(&error))
     }
 
     /// One round: send what there is to send, wait for something to happen, deal with it.
@@ -318,7 +319,7 @@ impl Monitor {
     /// Keeps what is known of the machine. What cannot be kept is known to us nevertheless.
     fn save(&mut self) {
         if let Err(error) = self.folder.write_record(&self.record) {
-            let text = with_cause(&error);
+            let text = sentence(&error);
             if !self.notes.contains(&text) {
                 self.note(text);
             }
@@ -348,7 +349,7 @@ impl Monitor {
         }
         self.fail(format!(
             "the machine cannot be talked to: {}",
-            with_cause(error)
+            sentence(error)
         ));
     }
 
@@ -370,15 +371,4 @@ pub fn folder(path: &Path) -> Option<Folder> {
         name,
         path: path.to_owned(),
     })
-}
-
-/// An error and its causes as one sentence.
-pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(&format!(": {cause}"));
-        next = cause.source();
-    }
-    text
 }

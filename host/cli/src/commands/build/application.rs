@@ -186,6 +186,9 @@ fn warm_up(
     context: &Context,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
+    if !application.wants_compile_cache() {
+        return Ok(());
+    }
     let host = match HostVm::examine(&environment::cache_root()?) {
         Ok(host) => host,
         Err(failure) => {

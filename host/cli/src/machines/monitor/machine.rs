@@ -6,7 +6,9 @@ use nodeos_vm::frames::{FrameSocket, Received};
 use nodeos_vm::process;
 
 use super::client::Role;
-use super::{Application, Flow, Monitor, OFF_WITHIN, with_cause};
+use nodeos_build::sentence::sentence;
+
+use super::{Application, Flow, Monitor, OFF_WITHIN};
 use crate::machines::ending::describe;
 use crate::machines::logs::Stream;
 use crate::machines::protocol::{Ending, HostStats, MonitorMessage, shortened};
@@ -94,7 +96,7 @@ impl Monitor {
             Ok(message) => self.learn(message),
             Err(error) => self.note(shortened(format!(
                 "the machine says what cannot be understood: {}",
-                with_cause(&error)
+                sentence(&error)
             ))),
         }
     }
