@@ -39,8 +39,10 @@ const QUIET: f64 = 0.1;
 /// How many quiet looks in a row mean that it is done with loading: when it listens, and when nobody knows.
 const LOOKS_WHEN_READY: u32 = 1;
 const LOOKS_OTHERWISE: u32 = 4;
-/// From TERM to KILL: what has been compiled is written at TERM at once, and what an application does beyond that is of no
-/// interest.
+/// Ends the application: what is loaded before it listens to this signal. SIGTERM is what people ask an application to end with,
+/// and then the machine ends, too.
+const END: Signal = Signal::USR2;
+/// From that to KILL: what has been compiled is written at once, and what an application does beyond that is of no interest.
 const GRACE: Duration = Duration::from_secs(5);
 /// To be gone, and to hand over a folder of a few MiB.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -203,7 +205,7 @@ fn has_ended_by_itself(machine: &mut TrainingMachine<'_>) -> Result<bool, TalkTo
 }
 
 fn end(machine: &mut TrainingMachine<'_>) -> Result<(), TalkToMachineError> {
-    for (signal, patience) in [(Signal::TERM, GRACE), (Signal::KILL, ANSWER)] {
+    for (signal, patience) in [(END, GRACE), (Signal::KILL, ANSWER)] {
         machine.tell(&HostMessage::Signal {
             command: 0,
             signal: signal.as_raw(),

@@ -1,5 +1,5 @@
 // Loaded before an application in the first start that fills its compile cache. Node.js writes that cache when it ends by itself,
-// and a server ends by a signal: so it is written then, too.
+// and a server does not: so a signal ends it here.
 const { flushCompileCache } = require("node:module");
 const { isMainThread } = require("node:worker_threads");
 
@@ -7,9 +7,5 @@ const { isMainThread } = require("node:worker_threads");
 process.on("exit", () => flushCompileCache());
 
 if (isMainThread) {
-  process.prependListener("SIGTERM", () => {
-    flushCompileCache();
-    // Without this listener the signal would have ended it.
-    if (process.listenerCount("SIGTERM") === 1) process.exit();
-  });
+  process.prependListener("SIGUSR2", () => process.exit());
 }
