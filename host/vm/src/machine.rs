@@ -50,8 +50,10 @@ pub struct Machine {
     pub channels: Vec<Channel>,
     /// Files of the host that the machine can read, without a disk.
     pub files: Vec<HostFile>,
-    /// Where QEMU listens for QMP, its control protocol.
+    /// The socket of QMP, QEMU's control protocol.
     pub qmp_socket: Option<PathBuf>,
+    /// What QEMU does with that socket.
+    pub qmp_end: SocketEnd,
     pub on_reboot: OnReboot,
     /// The kind of terminal that shows the console, for `TERM`.
     pub term: Option<String>,
@@ -208,6 +210,7 @@ impl Machine {
             channels: Vec::new(),
             files: Vec::new(),
             qmp_socket: None,
+            qmp_end: SocketEnd::Listens,
             on_reboot: OnReboot::Exit,
             term: None,
             console_size: None,
@@ -234,7 +237,11 @@ impl Machine {
         argv.option("-action", "panic=exit-failure");
         devices::add(self, &mut argv);
         if let Some(socket) = &self.qmp_socket {
-            argv.option("-qmp", join(&["unix:", ",server=on,wait=off"], &[socket]));
+            let end = match self.qmp_end {
+                SocketEnd::Listens => ",server=on,wait=off",
+                SocketEnd::Connects => "",
+            };
+            argv.option("-qmp", join(&["unix:", end], &[socket]));
         }
         argv.option("-kernel", &self.kernel);
         if let Root::Initramfs { archive } = &self.root {

@@ -12,7 +12,7 @@ use nodeos_build::recipe::{Recipe, RootKind};
 use nodeos_spec::cmdline;
 use nodeos_spec::host::HostMessage;
 use nodeos_vm::control::Control;
-use nodeos_vm::machine::{ConsoleTo, Machine, Network, OnReboot, PortForward, Screen};
+use nodeos_vm::machine::{ConsoleTo, Machine, Network, OnReboot, PortForward, Screen, SocketEnd};
 use serde_json::json;
 use thiserror::Error;
 
@@ -278,6 +278,7 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
         channels: Vec::new(),
         files: Vec::new(),
         qmp_socket: None,
+        qmp_end: SocketEnd::Listens,
         on_reboot: if arguments.chart {
             OnReboot::Exit
         } else {

@@ -116,6 +116,8 @@ fn a_screen_is_the_console_and_needs_the_firmware_that_sets_it_up() {
     }
     assert!(!words.contains("-bios"), "{words}");
     assert!(!words.contains("root=/dev"), "{words}");
+    machine.qmp_end = SocketEnd::Connects;
+    assert!(self::words(&machine).contains("-qmp unix:q -"));
 }
 
 fn layers() -> Vec<MappedImage> {
