@@ -5,6 +5,8 @@
 pub mod names;
 pub mod protocol;
 pub mod record;
+pub mod room;
+pub mod sockets;
 pub mod state;
 
 pub mod logs;

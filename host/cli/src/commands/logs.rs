@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use clap::Args;
+use jiff::Timestamp;
 use nodeos_vm::frames::FrameSocket;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify;
@@ -12,7 +13,7 @@ use thiserror::Error;
 
 use crate::machines::connection;
 use crate::machines::find::{self, Known};
-use crate::machines::logs::{Follower, LastLines, Record, Stream};
+use crate::machines::logs::{Follower, LastLines, Record, Stamps, Stream, since};
 use crate::machines::protocol::{ClientMessage, MonitorMessage};
 use crate::machines::state::Machines;
 use crate::output::errors::Failure;
@@ -30,9 +31,18 @@ pub struct Arguments {
     /// Go on with what it writes, until it ends
     #[arg(short, long)]
     pub follow: bool,
+    /// Leave out what it wrote before this time
+    ///
+    /// So long ago, as in 10m, 2h30m or 1d, or a date, or a time as in 2026-11-29T14:30: of this host's time zone, unless it ends with Z
+    /// or with another one, as in 2026-11-29T14:30:00+01:00.
+    #[arg(long, value_name = "TIME", value_parser = since::parse)]
+    pub since: Option<Timestamp>,
     /// Begin with the last N lines
     #[arg(short = 'n', long, value_name = "N")]
     pub tail: Option<usize>,
+    /// Show before each line when it was written
+    #[arg(short, long)]
+    pub timestamps: bool,
     /// Which one: a name, or the beginning of one
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -47,27 +57,34 @@ struct WaitError(#[source] Errno);
 pub fn run(arguments: &Arguments, streams: &mut Streams) -> Result<(), Failure> {
     let known = find::one(&Machines::of_user()?, &arguments.name)?;
     let folder = known.folder.path.clone();
+    if let Some(gap) = &known.record.log_gap {
+        streams.err.line(&format!("note: {gap}"));
+    }
     // Before the first look, so that nothing is missed between the two.
     let mut changes = match arguments.follow {
         true => Changes::watch(known, &folder)?,
         false => None,
     };
-    let mut log = Follower::new(&folder);
+    let mut view = View {
+        log: Follower::new(&folder),
+        since_ms: arguments.since.map_or(0, since_ms),
+        stamps: arguments.timestamps.then(Stamps::default),
+    };
     match arguments.tail {
         Some(count) => {
             let mut last = LastLines::new(count);
-            while let Some(record) = log.next_record().map_err(Failure::new)? {
+            while let Some(record) = view.next_record()? {
                 last.push(record);
             }
             for record in last.finish() {
-                show(&record, streams)?;
+                view.show(&record, streams)?;
             }
         }
-        None => show_all(&mut log, streams)?,
+        None => view.show_all(streams)?,
     }
     while let Some(waiting) = &mut changes {
         let is_over = waiting.wait()?;
-        show_all(&mut log, streams)?;
+        view.show_all(streams)?;
         if is_over {
             changes = None;
         }
@@ -75,19 +92,45 @@ pub fn run(arguments: &Arguments, streams: &mut Streams) -> Result<(), Failure> 
     Ok(())
 }
 
-fn show_all(log: &mut Follower, streams: &mut Streams) -> Result<(), Failure> {
-    while let Some(record) = log.next_record().map_err(Failure::new)? {
-        show(&record, streams)?;
-    }
-    Ok(())
+/// In milliseconds since 1970, as records have it. Nothing was written before.
+fn since_ms(time: Timestamp) -> u64 {
+    u64::try_from(time.as_millisecond()).unwrap_or(0)
 }
 
-fn show(record: &Record, streams: &mut Streams) -> Result<(), Failure> {
-    match record.stream {
-        Stream::Out => streams.print_bytes(&record.bytes)?,
-        Stream::Err => streams.err.bytes(&record.bytes),
+/// A log as it is to be shown.
+struct View {
+    log: Follower,
+    since_ms: u64,
+    stamps: Option<Stamps>,
+}
+
+impl View {
+    fn next_record(&mut self) -> Result<Option<Record>, Failure> {
+        loop {
+            let record = self.log.next_record().map_err(Failure::new)?;
+            match record {
+                Some(record) if record.at_ms < self.since_ms => {}
+                other => return Ok(other),
+            }
+        }
     }
-    Ok(())
+
+    fn show_all(&mut self, streams: &mut Streams) -> Result<(), Failure> {
+        while let Some(record) = self.next_record()? {
+            self.show(&record, streams)?;
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, record: &Record, streams: &mut Streams) -> Result<(), Failure> {
+        let stamped = self.stamps.as_mut().map(|stamps| stamps.stamped(record));
+        let bytes = stamped.as_ref().unwrap_or(&record.bytes);
+        match record.stream {
+            Stream::Out => streams.print_bytes(bytes)?,
+            Stream::Err => streams.err.bytes(bytes),
+        }
+        Ok(())
+    }
 }
 
 /// Tells when there is more in a log, and when there will be no more.

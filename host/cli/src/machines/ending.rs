@@ -78,13 +78,15 @@ pub fn outcome(ending: &Ending, streams: &Streams) -> Result<Exit, Failure> {
             reason: reason.clone(),
         }),
         Ending::Killed => Failure::new(MachineEndedError::Killed),
-        Ending::Failed { reason, tail } => {
+        Ending::Failed { reason, tail, hint } => {
             if !tail.is_empty() {
                 streams.err.line(tail);
             }
-            let hint = tail
-                .contains("Out of memory")
-                .then(|| "give the machine more memory with --memory".to_owned());
+            let memory = || {
+                let is_lacking = tail.contains("Out of memory");
+                is_lacking.then(|| "give the machine more memory with --memory".to_owned())
+            };
+            let hint = hint.clone().or_else(memory);
             let reason = reason.clone();
             Failure::new(MachineEndedError::Failed { reason }).hint(hint)
         }

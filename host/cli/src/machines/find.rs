@@ -138,11 +138,16 @@ fn look(folder: Folder) -> Result<Option<Known>, StateError> {
         }));
     }
     let was_lost = record.ended.is_none();
-    // Somebody may be removing it, or making it anew. A monitor that has said how its machine ended is about to end, too.
+    // A monitor that has said how its machine ended is about to end, too. Nobody is kept from taking the name by our looking at it.
     let is_over = |record: &Record| record.ended.is_some() && record.mode == Mode::Detached;
-    let known = match folder.bury()? {
-        None => folder.record()?.filter(is_over),
-        buried => buried,
+    let known = if is_over(&record) {
+        Some(record)
+    } else {
+        // Somebody may be removing it, or making it anew.
+        match folder.bury()? {
+            None => folder.record()?.filter(is_over),
+            buried => buried,
+        }
     };
     let Some(record) = known else {
         return Ok(None);

@@ -5,10 +5,13 @@
 
 mod follow;
 mod read;
+pub mod since;
+mod stamps;
 mod write;
 
 pub use follow::Follower;
 pub use read::{LastLines, ReadLogError, Record};
+pub use stamps::Stamps;
 pub use write::LogWriter;
 
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@ mod machine;
 pub mod qemu;
 mod sleep;
 mod sources;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -29,11 +30,13 @@ use thiserror::Error;
 use crate::machines::logs::LogWriter;
 use crate::machines::protocol::{Ending, MonitorMessage};
 use crate::machines::record::{Mode, Record, millis, now_ms};
-use crate::machines::state::{self, Folder, StateError};
+use crate::machines::state::{Folder, StateError};
+use crate::machines::{room, sockets};
 use client::Client;
 use qemu::Qemu;
 use sleep::Sleep;
 use sources::Signals;
+use volumes::Qmp;
 
 /// A machine that has not said a word for so long after its start will not. Booting takes seconds where everything is emulated.
 const HEARD_WITHIN: Duration = Duration::from_secs(60);
@@ -74,9 +77,11 @@ struct Monitor {
     early: Vec<Frame>,
     was_heard: bool,
     qemu: Option<Qemu>,
+    /// For a machine with volumes.
+    qmp: Option<Qmp>,
     /// Locked for as long as we live.
     volumes: Vec<File>,
-    log: Option<LogWriter>,
+    log: LogWriter,
     notes: Vec<String>,
     clients: BTreeMap<u32, Client>,
     next_client: u32,
@@ -89,6 +94,20 @@ struct Monitor {
     kill_at: Option<Instant>,
     /// Why the machine ends, when that is known.
     ending: Option<Ending>,
+}
+
+/// Why a machine does not work: the whole sentence, and what the user can do.
+#[derive(Debug)]
+struct Trouble {
+    reason: String,
+    hint: Option<String>,
+}
+
+impl Trouble {
+    /// Where there is nothing to do.
+    fn of(reason: String) -> Trouble {
+        Trouble { reason, hint: None }
+    }
 }
 
 /// What is known of the application between two of its runs.
@@ -151,6 +170,7 @@ impl Monitor {
         let record = folder.record()?.ok_or_else(|| MonitorError::NoMachine {
             path: folder.path.clone(),
         })?;
+        let log = LogWriter::new(&folder.path);
         Ok(Monitor {
             folder,
             lock: lock.into(),
@@ -163,8 +183,9 @@ impl Monitor {
             early: Vec::new(),
             was_heard: false,
             qemu: None,
+            qmp: None,
             volumes: Vec::new(),
-            log: None,
+            log,
             notes: Vec::new(),
             clients: BTreeMap::new(),
             next_client: 0,
@@ -179,10 +200,6 @@ impl Monitor {
 
     /// Starts the machine. That it does not start is how it ended.
     fn begin(&mut self, argv: &[OsString]) {
-        match LogWriter::create(&self.folder.path) {
-            Ok(log) => self.log = Some(log),
-            Err(error) => self.note(format!("what the application writes is not kept: {error}")),
-        }
         if self.record.mode == Mode::Detached {
             self.end_stdin(0);
         }
@@ -191,29 +208,32 @@ impl Monitor {
                 self.record.qemu_pid = Some(qemu.pid());
                 self.qemu = Some(qemu);
             }
-            Err(reason) => self.fail(reason),
+            Err(trouble) => self.fail(trouble),
         }
         self.record.monitor_pid = Some(std::process::id());
         self.save();
     }
 
-    fn start_qemu(&mut self, argv: &[OsString]) -> Result<Qemu, String> {
+    fn start_qemu(&mut self, argv: &[OsString]) -> Result<Qemu, Trouble> {
         for volume in &self.record.volumes {
-            self.volumes.push(qemu::take_volume(volume)?);
+            let taken = qemu::take_volume(volume).map_err(Trouble::of)?;
+            self.volumes.push(taken);
         }
-        let listener = state::listen_to_machine(&self.record.sockets)
-            .and_then(|listener| {
-                listener
-                    .set_nonblocking(true)
-                    .map(|()| listener)
-                    .map_err(|source| StateError::Listen {
-                        path: self.record.sockets.clone(),
-                        source,
-                    })
+        let sockets = self.record.sockets.clone();
+        let listen = |path| {
+            sockets::listen_without_waiting(path).map_err(|error| Trouble {
+                reason: sentence(&error),
+                hint: error.hint(),
             })
-            .map_err(|error| sentence(&error))?;
-        self.machine_listener = Some(listener);
-        Qemu::start(argv, &self.folder.path).map_err(|error| sentence(&error))
+        };
+        self.machine_listener = Some(listen(sockets::of_machine(&sockets))?);
+        if !self.record.volumes.is_empty() {
+            self.qmp = Some(Qmp::new(listen(sockets::of_qemu(&sockets))?));
+        }
+        Qemu::start(argv, &self.folder.path).map_err(|error| Trouble {
+            reason: sentence(&error),
+            hint: room::hint(&self.folder.path, &error),
+        })
     }
 
     /// One round: send what there is to send, wait for something to happen, deal with it.
@@ -268,14 +288,14 @@ impl Monitor {
         if self.kill_at.is_some_and(|at| now >= at) {
             qemu.kill();
             self.kill_at = None;
-            self.fail("the machine did not end in time, and was ended".to_owned());
+            let reason = "the machine did not end in time, and was ended".to_owned();
+            self.fail(Trouble::of(reason));
         } else if !self.was_heard && now >= self.started + HEARD_WITHIN {
             qemu.kill();
             self.was_heard = true;
             let seconds = HEARD_WITHIN.as_secs();
-            self.fail(format!(
-                "the machine has not been heard of within {seconds} s"
-            ));
+            let reason = format!("the machine has not been heard of within {seconds} s");
+            self.fail(Trouble::of(reason));
         }
     }
 
@@ -288,10 +308,10 @@ impl Monitor {
     }
 
     /// The machine does not work. The first reason is the one that counts.
-    fn fail(&mut self, reason: String) {
+    fn fail(&mut self, Trouble { reason, hint }: Trouble) {
         if self.ending.is_none() {
             let tail = qemu::tail(&self.folder.path);
-            self.ending = Some(Ending::Failed { reason, tail });
+            self.ending = Some(Ending::Failed { reason, tail, hint });
         }
     }
 
@@ -312,7 +332,7 @@ impl Monitor {
         if self.record.mode == Mode::Foreground {
             let _ = self.folder.remove_locked(&self.lock);
         } else {
-            state::remove_sockets(&self.record.sockets);
+            sockets::remove(&self.record.sockets);
         }
     }
 
@@ -347,10 +367,8 @@ impl Monitor {
         if let Some(qemu) = &mut self.qemu {
             qemu.kill();
         }
-        self.fail(format!(
-            "the machine cannot be talked to: {}",
-            sentence(error)
-        ));
+        let reason = format!("the machine cannot be talked to: {}", sentence(error));
+        self.fail(Trouble::of(reason));
     }
 
     /// QEMU is killed when its time is over, which can only become less.

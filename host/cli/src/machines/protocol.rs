@@ -128,8 +128,13 @@ pub enum Ending {
     NotStarted { reason: String },
     /// Somebody wanted it to end at once.
     Killed,
-    /// It did not work: the whole sentence, and the last lines that its kernel or QEMU wrote.
-    Failed { reason: String, tail: String },
+    /// It did not work: the whole sentence, the last lines that its kernel or QEMU wrote, and what the user can do.
+    Failed {
+        reason: String,
+        tail: String,
+        #[serde(default)]
+        hint: Option<String>,
+    },
     /// Its monitor was killed, or the host went down.
     Lost,
 }

@@ -30,10 +30,26 @@ pub struct Record {
     /// Process ids, for people. That a process has this number proves nothing.
     pub monitor_pid: Option<u32>,
     pub qemu_pid: Option<u32>,
-    /// Since when its application has been started, and been ready, in milliseconds after the machine was.
+    /// When its application was started first, and since when it has been ready, in milliseconds after the machine was started.
     pub running_after_ms: Option<u64>,
     pub ready_after_ms: Option<u64>,
+    /// Its application is between two of its runs.
+    #[serde(default)]
+    pub pause: Option<Pause>,
+    /// Why not all is in its log that its application wrote: the whole sentence.
+    #[serde(default)]
+    pub log_gap: Option<String>,
     pub ended: Option<Ended>,
+}
+
+/// That an application has ended, and is to be started again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pause {
+    /// How it ended.
+    pub ending: Ending,
+    /// When it is started again, in milliseconds since 1970. None where that takes a change of its files.
+    pub again_ms: Option<u64>,
 }
 
 /// Whether somebody's terminal is the application's.
@@ -64,8 +80,31 @@ pub struct Ended {
 }
 
 impl Record {
+    /// Of a machine that is started now, and of which nothing else is known.
+    pub fn new(source: String, mode: Mode, sockets: PathBuf) -> Record {
+        Record {
+            source,
+            mode,
+            memory_mib: 0,
+            cpus: 0,
+            ports: Vec::new(),
+            volumes: Vec::new(),
+            stop_grace_ms: 0,
+            sockets,
+            started_ms: now_ms(),
+            monitor_pid: None,
+            qemu_pid: None,
+            running_after_ms: None,
+            ready_after_ms: None,
+            pause: None,
+            log_gap: None,
+            ended: None,
+        }
+    }
+
     /// It has ended.
     pub fn end(&mut self, ending: Ending, at_ms: u64) {
+        self.pause = None;
         self.ended = Some(Ended { at_ms, ending });
     }
 }

@@ -18,11 +18,15 @@ use crate::machines::connection::{self, TalkError};
 use crate::machines::monitor::qemu::OURSELVES;
 use crate::machines::names::Name;
 use crate::machines::protocol::ClientMessage;
-use crate::machines::record::{Mode, Port, Record, millis, now_ms};
+use crate::machines::record::{Mode, Port, Record, millis};
+use crate::machines::sockets;
 use crate::machines::state::{self, Claim, Machines, StateError};
 
 /// As what we start ourselves to become a monitor.
 pub const VERB: &str = "machine-monitor";
+
+/// The first descriptor that is none of the three that every process has.
+const FIRST_OTHER: i32 = 3;
 
 /// What is to be started.
 #[derive(Debug)]
@@ -103,15 +107,18 @@ impl StartMachineError {
 /// Starts it. Its monitor does not end with us.
 ///
 /// # Errors
-/// [`StartMachineError`], also where a machine of this name runs.
+/// [`StartMachineError`], also where a machine of this name runs. Nothing is left of a machine that could not be started.
 pub fn start(machines: &Machines, order: Order) -> Result<Starting, StartMachineError> {
-    let Claim { folder, lock } = claim(machines, &order.name)?;
-    let sockets = folder.make_sockets_folder()?;
-    let listener = state::listen_to_clients(&sockets)?;
+    let claim = claim(machines, &order.name)?;
+    begin(&claim, order).inspect_err(|_| claim.give_up())
+}
+
+fn begin(claim: &Claim, order: Order) -> Result<Starting, StartMachineError> {
+    let folder = &claim.folder;
+    let sockets = sockets::make_folder(folder)?;
+    let listener = sockets::listen(sockets::of_clients(&sockets))?;
     let orders = folder.write_orders(&order.spec.to_json())?;
     let record = Record {
-        source: order.source,
-        mode: order.mode,
         memory_mib: order.machine.memory_mib,
         cpus: order.machine.cpus,
         ports: order
@@ -122,13 +129,7 @@ pub fn start(machines: &Machines, order: Order) -> Result<Starting, StartMachine
             .collect(),
         volumes: order.volumes,
         stop_grace_ms: millis(order.spec.stop_grace),
-        sockets,
-        started_ms: now_ms(),
-        monitor_pid: None,
-        qemu_pid: None,
-        running_after_ms: None,
-        ready_after_ms: None,
-        ended: None,
+        ..Record::new(order.source, order.mode, sockets)
     };
     folder.write_record(&record)?;
     // Before there is a monitor, so that it finds us waiting: it is never without the one who started it.
@@ -143,12 +144,16 @@ pub fn start(machines: &Machines, order: Order) -> Result<Starting, StartMachine
     };
     connection::say(&connection, &first)?;
     let argv = complete(order.machine, &orders, &record.sockets).argv();
+    let path = folder.file(state::MONITOR);
     let errors = File::options()
         .append(true)
         .create(true)
         .mode(0o600)
-        .open(folder.file(state::MONITOR))
-        .map_err(StartMachineError::Spawn)?;
+        .open(&path)
+        .map_err(|source| StateError::Write { path, source })?;
+    let lock = claim.lock.try_clone().map_err(StartMachineError::Spawn)?;
+    // It has what it is given, and nothing of what somebody left open for us: a lock, or the end of a pipe that others wait for.
+    close_fds::set_fds_cloexec_threadsafe(FIRST_OTHER, &[]);
     let monitor = Command::new(OURSELVES)
         .arg0("nodeos")
         .arg(VERB)
@@ -160,7 +165,7 @@ pub fn start(machines: &Machines, order: Order) -> Result<Starting, StartMachine
         .spawn()
         .map_err(StartMachineError::Spawn)?;
     Ok(Starting {
-        name: folder.name,
+        name: folder.name.clone(),
         connection,
         monitor,
         argv,
@@ -199,8 +204,12 @@ fn complete(mut machine: Machine, orders: &Path, sockets: &Path) -> Machine {
     });
     machine.channels.push(Channel {
         name: frame::PORT.to_owned(),
-        socket: state::machine_socket(sockets),
+        socket: sockets::of_machine(sockets),
         qemu: SocketEnd::Connects,
     });
+    if !machine.disks.is_empty() {
+        machine.qmp_socket = Some(sockets::of_qemu(sockets));
+        machine.qmp_end = SocketEnd::Connects;
+    }
     machine
 }

@@ -4,9 +4,9 @@
 //! socket nobody but the monitor listens: so both say for certain whether it does, whatever number its process has.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -14,12 +14,12 @@ use thiserror::Error;
 use crate::machines::names::Name;
 use crate::machines::protocol::Ending;
 use crate::machines::record::{Record, now_ms};
+use crate::machines::{room, sockets};
 
 const LOCK: &str = "lock";
 const RECORD: &str = "machine.json";
-/// Where commands talk to the monitor, and where QEMU does.
-const CLIENTS: &str = "clients";
-const MACHINE: &str = "machine";
+/// What the next record is written into: it has its room already, so that a full disk keeps no machine from telling how it ended.
+const NEXT_RECORD: &str = "machine.json.new";
 /// What the kernel and init say, what QEMU says, and what the monitor does, should it fail.
 pub const CONSOLE: &str = "console.log";
 pub const QEMU: &str = "qemu.log";
@@ -27,8 +27,8 @@ pub const MONITOR: &str = "monitor.log";
 /// The application's orders.
 const ORDERS: &str = "application.json";
 
-/// The longest path of a socket, in bytes, with its end (unix(7)).
-const LONGEST_SOCKET: usize = 107;
+/// How much room a record has in any case, in bytes: several times what one takes.
+const RECORD_ROOM: usize = 8 << 10;
 
 /// The place of all machines of this user.
 #[derive(Debug, Clone)]
@@ -96,6 +96,9 @@ impl StateError {
             StateError::Nonsense { path, .. } => {
                 let folder = path.parent().unwrap_or(path);
                 Some(format!("remove {}", folder.display()))
+            }
+            StateError::Write { path, source } | StateError::Listen { path, source } => {
+                room::hint(path, source)
             }
             _ => None,
         }
@@ -187,18 +190,38 @@ impl Machines {
                 .mode(0o700)
                 .create(&folder.path)
                 .map_err(|source| write(&folder.path, source))?;
-            let Some(lock) = folder.take_lock()? else {
-                return Err(StateError::Runs { name: name.clone() });
+            let lock = match folder.take_lock() {
+                Ok(Some(lock)) => lock,
+                Ok(None) => return Err(StateError::Runs { name: name.clone() }),
+                // Somebody removed the folder before we opened the file.
+                Err(error) if is_gone(&error) => continue,
+                Err(error) => {
+                    // A folder that was made for this is empty, and others stay.
+                    let _ = fs::remove_dir(&folder.path);
+                    return Err(error);
+                }
             };
             if !folder.is_lock(&lock) {
                 // Somebody removed the folder between our opening and locking the file.
                 continue;
             }
-            folder
-                .empty()
-                .map_err(|source| write(&folder.path, source))?;
-            return Ok(Claim { folder, lock });
+            let claim = Claim { folder, lock };
+            let cleared = claim.folder.empty();
+            cleared.map_err(|source| write(&claim.folder.path, source))?;
+            if let Err(error) = claim.folder.reserve() {
+                claim.give_up();
+                return Err(error);
+            }
+            return Ok(claim);
         }
+    }
+}
+
+impl Claim {
+    /// Leaves nothing of a machine that cannot be started.
+    pub fn give_up(self) {
+        // What cannot be removed has no record, and is no machine for anybody.
+        let _ = self.folder.remove_locked(&self.lock);
     }
 }
 
@@ -231,10 +254,22 @@ impl Folder {
         let mut text =
             serde_json::to_vec_pretty(record).expect("strings, numbers and lists always serialise");
         text.push(b'\n');
-        let temporary = self.file("machine.json.new");
-        write_private(&temporary, &text)
-            .and_then(|()| fs::rename(&temporary, &path))
-            .map_err(|source| StateError::Write { path, source })
+        let next = self.file(NEXT_RECORD);
+        overwrite(&next, &text)
+            .and_then(|()| fs::rename(&next, &path))
+            .map_err(|source| StateError::Write { path, source })?;
+        // What the one before took is free now. Somebody else may have it first: then the next one needs luck.
+        let _ = overwrite(&next, &[b'\n'; RECORD_ROOM]);
+        Ok(())
+    }
+
+    /// Sees to it that there is room for the next record.
+    ///
+    /// # Errors
+    /// [`StateError::Write`].
+    fn reserve(&self) -> Result<(), StateError> {
+        let path = self.file(NEXT_RECORD);
+        overwrite(&path, &[b'\n'; RECORD_ROOM]).map_err(|source| StateError::Write { path, source })
     }
 
     /// Where the application's orders are.
@@ -248,7 +283,7 @@ impl Folder {
     /// [`StateError::Write`].
     pub fn write_orders(&self, text: &str) -> Result<PathBuf, StateError> {
         let path = self.orders();
-        match write_private(&path, text.as_bytes()) {
+        match overwrite(&path, text.as_bytes()) {
             Ok(()) => Ok(path),
             Err(source) => Err(StateError::Write { path, source }),
         }
@@ -259,7 +294,7 @@ impl Folder {
     /// # Errors
     /// [`StateError::Read`].
     pub fn connect(&self, record: &Record) -> Result<Option<UnixStream>, StateError> {
-        let path = record.sockets.join(CLIENTS);
+        let path = sockets::of_clients(&record.sockets);
         match UnixStream::connect(&path) {
             Ok(stream) => Ok(Some(stream)),
             Err(error)
@@ -280,8 +315,11 @@ impl Folder {
     /// # Errors
     /// [`StateError`].
     pub fn bury(&self) -> Result<Option<Record>, StateError> {
-        let Some(lock) = self.take_lock()? else {
-            return Ok(None);
+        let lock = match self.take_lock() {
+            Ok(Some(lock)) => lock,
+            Ok(None) => return Ok(None),
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) => return Err(error),
         };
         let Some(mut record) = self.record()?.filter(|_| self.is_lock(&lock)) else {
             return Ok(None);
@@ -289,7 +327,7 @@ impl Folder {
         if record.ended.is_none() {
             record.end(Ending::Lost, now_ms());
             self.write_record(&record)?;
-            remove_sockets(&record.sockets);
+            sockets::remove(&record.sockets);
         }
         Ok(Some(record))
     }
@@ -299,10 +337,12 @@ impl Folder {
     /// # Errors
     /// [`StateError`].
     pub fn remove(&self) -> Result<bool, StateError> {
-        match self.take_lock()? {
-            Some(lock) if self.is_lock(&lock) => self.remove_locked(&lock).map(|()| true),
-            Some(_) => Ok(true),
-            None => Ok(false),
+        match self.take_lock() {
+            Ok(Some(lock)) if self.is_lock(&lock) => self.remove_locked(&lock).map(|()| true),
+            Ok(Some(_)) => Ok(true),
+            Ok(None) => Ok(false),
+            Err(error) if is_gone(&error) => Ok(true),
+            Err(error) => Err(error),
         }
     }
 
@@ -350,7 +390,7 @@ impl Folder {
     /// Removes everything but the lock.
     fn empty(&self) -> io::Result<()> {
         if let Ok(Some(record)) = self.record() {
-            remove_sockets(&record.sockets);
+            sockets::remove(&record.sockets);
         }
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
@@ -360,79 +400,21 @@ impl Folder {
         }
         Ok(())
     }
-
-    /// Where the machine's sockets are to be: in its folder, unless that has too long a path for one.
-    ///
-    /// # Errors
-    /// [`StateError::Write`].
-    pub fn make_sockets_folder(&self) -> Result<PathBuf, StateError> {
-        let fits = |folder: &Path| folder.join(CLIENTS).as_os_str().len() <= LONGEST_SOCKET;
-        if fits(&self.path) {
-            return Ok(self.path.clone());
-        }
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR")
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute());
-        let place = runtime.unwrap_or_else(std::env::temp_dir);
-        tempfile::Builder::new()
-            .prefix(SOCKETS_PREFIX)
-            .tempdir_in(&place)
-            .map(tempfile::TempDir::keep)
-            .map_err(|source| StateError::Write {
-                path: place,
-                source,
-            })
-    }
 }
 
-/// What the name of a folder begins with that has nothing but sockets.
-const SOCKETS_PREFIX: &str = "nodeos-";
-
-/// Listens to commands.
-///
-/// # Errors
-/// [`StateError::Listen`].
-pub fn listen_to_clients(sockets: &Path) -> Result<UnixListener, StateError> {
-    listen(sockets.join(CLIENTS))
+/// Whether a folder was removed while something was to be done in it.
+fn is_gone(error: &StateError) -> bool {
+    matches!(error, StateError::Write { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
-/// Listens to QEMU.
-///
-/// # Errors
-/// [`StateError::Listen`].
-pub fn listen_to_machine(sockets: &Path) -> Result<UnixListener, StateError> {
-    listen(machine_socket(sockets))
-}
-
-/// Where QEMU is to connect to.
-pub fn machine_socket(sockets: &Path) -> PathBuf {
-    sockets.join(MACHINE)
-}
-
-fn listen(path: PathBuf) -> Result<UnixListener, StateError> {
-    UnixListener::bind(&path).map_err(|source| StateError::Listen { path, source })
-}
-
-pub(crate) fn remove_sockets(folder: &Path) {
-    // What is not there needs no removing; a folder that is not only for sockets is not empty, and stays.
-    let _ = fs::remove_file(folder.join(CLIENTS));
-    let _ = fs::remove_file(folder.join(MACHINE));
-    let is_ours = folder.file_name().is_some_and(|name| {
-        name.as_encoded_bytes()
-            .starts_with(SOCKETS_PREFIX.as_bytes())
-    });
-    if is_ours {
-        let _ = fs::remove_dir(folder);
-    }
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use std::io::Write;
+/// Makes this all that is in the file, in the room that it has already as far as that goes.
+fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
-        .truncate(true)
+        .truncate(false)
         .mode(0o600)
         .open(path)?;
-    file.write_all(bytes)
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)
 }

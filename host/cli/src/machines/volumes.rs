@@ -14,6 +14,8 @@ use nodeos_vm::machine::share::{Access, Share};
 use rustix::rand::{GetRandomFlags, getrandom};
 use thiserror::Error;
 
+use crate::machines::room;
+
 /// A volume cannot be used.
 #[derive(Debug, Error)]
 pub enum ProvideVolumeError {
@@ -54,7 +56,10 @@ impl ProvideVolumeError {
             ProvideVolumeError::NoHome => {
                 Some("set XDG_DATA_HOME to a folder for what is to last".to_owned())
             }
-            ProvideVolumeError::Write { source, .. } => source.hint(),
+            ProvideVolumeError::Write { path, source } => {
+                room::hint(path, source).or_else(|| source.hint())
+            }
+            ProvideVolumeError::Make { path, source } => room::hint(path, source),
             _ => None,
         }
     }

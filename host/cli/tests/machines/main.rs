@@ -9,4 +9,5 @@ mod background;
 mod changes;
 mod commands;
 mod foreground;
+mod full_disk;
 mod monitors;

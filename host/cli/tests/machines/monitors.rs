@@ -1,8 +1,10 @@
 //! Who survives whom, and names.
 
+use std::io::{Read, Write};
 use std::path::Path;
 
 use nodeos::machines::connection::{self, Frames};
+use nodeos::machines::find;
 use nodeos::machines::protocol::{ClientMessage, Ending, MonitorMessage};
 use nodeos::machines::record::Mode;
 use nodeos::machines::state::StateError;
@@ -113,6 +115,65 @@ fn a_name_is_one_machines_at_a_time() {
     peer.folder.record().unwrap().unwrap();
     let claim = host.machines().claim(&starting.name).unwrap();
     assert_eq!(claim.folder.record().unwrap(), None);
+}
+
+#[test]
+fn of_many_who_want_a_name_at_once_one_has_it() {
+    let host = Host::new();
+    // What an ended machine has left is in the way of none of them.
+    let (mut peer, starting) = detached(&host, "shop");
+    let name = starting.name.clone();
+    peer.end(End::Code(0));
+    wait_for(starting.monitor);
+    for _ in 0..50 {
+        let claim = || host.machines().claim(&name);
+        let claims: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(claim)).collect();
+            // Who looks takes nothing from anybody.
+            let seen = find::all(&host.machines()).unwrap();
+            assert!(seen.iter().all(|known| !known.was_lost));
+            threads.into_iter().map(|it| it.join().unwrap()).collect()
+        });
+        let (mut taken, refused): (Vec<_>, Vec<_>) = claims.into_iter().partition(Result::is_ok);
+        assert_eq!((taken.len(), refused.len()), (1, 7));
+        for error in refused {
+            assert_eq!(
+                error.unwrap_err().to_string(),
+                "a machine named shop runs already"
+            );
+        }
+        taken.pop().unwrap().unwrap().give_up();
+        assert_eq!(host.machines().list().unwrap().len(), 0);
+    }
+}
+
+#[test]
+fn a_machine_whose_volume_cannot_grow_ends_in_words() {
+    let host = Host::new();
+    let volume = host.sealed.path().join("shop.img");
+    std::fs::write(&volume, "").unwrap();
+    let volumes = [host.sealed.path().join("other.img"), volume.clone()];
+    std::fs::write(&volumes[0], "").unwrap();
+    let (mut peer, starting) = host.start_having("shop", Mode::Foreground, &volumes);
+    let mut qemu = peer.qemu();
+    peer.say(&MachineMessage::Started);
+    let event = r#"{"event": "BLOCK_IO_ERROR", "data": {"device": "disk1", "nospace": true, "action": "stop"}}"#;
+    // In two parts, after something else.
+    let (begin, rest) = event.split_at(20);
+    qemu.write_all(b"{\"QMP\": {}}\r\n{\"return\": {}}\r\n")
+        .unwrap();
+    qemu.write_all(begin.as_bytes()).unwrap();
+    let mut asked = [0; 31];
+    qemu.read_exact(&mut asked).unwrap();
+    assert_eq!(asked, *b"{\"execute\":\"qmp_capabilities\"}\n");
+    qemu.write_all(format!("{rest}\r\n").as_bytes()).unwrap();
+    let (ended, ..) = attend(starting);
+    let report = ended.unwrap_err().report();
+    let expected = format!(
+        "error: the volume {} cannot grow: this host's disk is full\nhint: free some space in /",
+        volume.display()
+    );
+    assert!(report.starts_with(&expected), "{report}");
 }
 
 #[test]

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use nodeos::machines::connection;
 use nodeos::machines::names::Name;
 use nodeos::machines::protocol::ClientMessage;
-use nodeos::machines::record::{Mode, Record, now_ms};
+use nodeos::machines::record::{Mode, Record};
+use nodeos::machines::sockets;
 use nodeos::machines::start::{Starting, VERB};
-use nodeos::machines::state::{self, Claim, Folder, Machines};
+use nodeos::machines::state::{Claim, Folder, Machines};
 use nodeos_spec::application::frame::{Decoder, Frame, Kind, MESSAGES};
 use nodeos_spec::application::message::{End, HostMessage, MachineMessage};
 
@@ -51,27 +52,28 @@ impl Host {
 
     /// Starts a monitor whose QEMU is this script.
     pub(crate) fn start_script(&self, name: &str, mode: Mode, script: &str) -> Starting {
+        self.start_with_volumes(name, mode, &[], script)
+    }
+
+    fn start_with_volumes(
+        &self,
+        name: &str,
+        mode: Mode,
+        volumes: &[PathBuf],
+        script: &str,
+    ) -> Starting {
         let Claim { folder, lock } = self
             .machines()
             .claim(&name.parse::<Name>().unwrap())
             .unwrap();
-        let sockets = folder.make_sockets_folder().unwrap();
-        let listener = state::listen_to_clients(&sockets).unwrap();
+        let sockets = sockets::make_folder(&folder).unwrap();
+        let listener = sockets::listen(sockets::of_clients(&sockets)).unwrap();
         let record = Record {
-            source: "./shop".to_owned(),
-            mode,
             memory_mib: 64,
             cpus: 1,
-            ports: Vec::new(),
-            volumes: Vec::new(),
+            volumes: volumes.to_vec(),
             stop_grace_ms: 1000,
-            sockets,
-            started_ms: now_ms(),
-            monitor_pid: None,
-            qemu_pid: None,
-            running_after_ms: None,
-            ready_after_ms: None,
-            ended: None,
+            ..Record::new("./shop".to_owned(), mode, sockets)
         };
         folder.write_record(&record).unwrap();
         let connection = folder.connect(&record).unwrap().unwrap();
@@ -98,17 +100,27 @@ impl Host {
 
     /// Starts a machine that runs until [`Peer::power_off`].
     pub(crate) fn start(&self, name: &str, mode: Mode) -> (Peer, Starting) {
+        self.start_having(name, mode, &[])
+    }
+
+    /// The same with these volumes.
+    pub(crate) fn start_having(
+        &self,
+        name: &str,
+        mode: Mode,
+        volumes: &[PathBuf],
+    ) -> (Peer, Starting) {
         let plug = self.sealed.path().join(format!("{name}.plug"));
         // That of an earlier machine of this name.
         let _ = fs::remove_file(&plug);
         let made = Command::new("mkfifo").arg(&plug).status().unwrap();
         assert!(made.success());
         let script = format!("read code < {}; exit $code", plug.display());
-        let starting = self.start_script(name, mode, &script);
+        let starting = self.start_with_volumes(name, mode, volumes, &script);
         let folder = self.machines().folder(&starting.name);
         let record = folder.record().unwrap().unwrap();
         let stream = until("the monitor listens", || {
-            UnixStream::connect(state::machine_socket(&record.sockets)).ok()
+            UnixStream::connect(sockets::of_machine(&record.sockets)).ok()
         });
         stream.set_read_timeout(Some(SOON)).unwrap();
         let peer = Peer {
@@ -157,6 +169,13 @@ impl Peer {
 
     pub(crate) fn write(&mut self, stream: u32, bytes: &[u8]) {
         self.give(&Frame::data(stream, bytes));
+    }
+
+    /// QEMU's own connection, on which it tells of its disks.
+    pub(crate) fn qemu(&self) -> UnixStream {
+        let record = self.folder.record().unwrap().unwrap();
+        let path = sockets::of_qemu(&record.sockets);
+        until("the monitor listens", || UnixStream::connect(&path).ok())
     }
 
     /// The next frame that the monitor sends.

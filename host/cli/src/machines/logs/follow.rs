@@ -89,7 +89,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut follower = Follower::new(folder.path());
         assert_eq!(follower.next_record().unwrap(), None);
-        let mut writer = LogWriter::create(folder.path()).unwrap();
+        let mut writer = LogWriter::new(folder.path());
         writer.set_limit(1);
         let mut number = 0;
         for at_once in [1, 2, 1, 2] {
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn who_is_too_slow_goes_on_with_what_is_left() {
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = LogWriter::create(folder.path()).unwrap();
+        let mut writer = LogWriter::new(folder.path());
         writer.set_limit(1);
         writer.write(0, Stream::Out, b"x").unwrap();
         let mut follower = Follower::new(folder.path());

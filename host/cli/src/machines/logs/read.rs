@@ -199,7 +199,7 @@ mod tests {
     fn the_last_lines_are_counted_over_records_and_streams() {
         let check = |pieces: &[&str], count: usize, expected: &str| {
             let folder = tempfile::tempdir().unwrap();
-            let mut writer = LogWriter::create(folder.path()).unwrap();
+            let mut writer = LogWriter::new(folder.path());
             for (index, piece) in pieces.iter().enumerate() {
                 let stream = [Stream::Out, Stream::Err][index % 2];
                 writer.write(0, stream, piece.as_bytes()).unwrap();

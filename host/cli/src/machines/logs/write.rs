@@ -11,7 +11,7 @@ use super::{FILE_BYTES, FILES, Stream, file};
 #[derive(Debug)]
 pub struct LogWriter {
     folder: PathBuf,
-    /// None after a failure: an application goes on without its log.
+    /// None where it has not been made yet.
     file: Option<File>,
     /// How much is in the file.
     bytes: u64,
@@ -19,19 +19,14 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
-    /// Begins a log.
-    ///
-    /// # Errors
-    /// Where the file cannot be made.
-    pub fn create(folder: &Path) -> io::Result<LogWriter> {
-        let mut writer = LogWriter {
+    /// A log of this folder, whose file is made with the first record.
+    pub fn new(folder: &Path) -> LogWriter {
+        LogWriter {
             folder: folder.to_owned(),
             file: None,
             bytes: 0,
             limit: FILE_BYTES,
-        };
-        writer.open()?;
-        Ok(writer)
+        }
     }
 
     #[cfg(test)]
@@ -39,31 +34,27 @@ impl LogWriter {
         self.limit = limit;
     }
 
-    fn open(&mut self) -> io::Result<()> {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(file(&self.folder, 0))?;
-        self.file = Some(file);
-        self.bytes = 0;
-        Ok(())
+    /// The file that is written to.
+    pub fn path(&self) -> PathBuf {
+        file(&self.folder, 0)
     }
 
     /// Keeps what was written at this time, in milliseconds since 1970.
     ///
     /// # Errors
-    /// The first failure, of a full disk for instance. Afterwards nothing is kept any more, and nothing fails.
+    /// Where it is not kept, on a full disk for instance. What comes later may be: the log goes on after a gap.
     pub fn write(&mut self, now_ms: u64, stream: Stream, bytes: &[u8]) -> io::Result<()> {
-        if self.file.is_none() || bytes.is_empty() {
+        if bytes.is_empty() {
             return Ok(());
         }
         let kept = self.append(now_ms, stream, bytes);
-        if kept.is_err() {
-            // A record of which only a part was written would hide what comes after it, if anything did.
-            if let Some(file) = self.file.take() {
-                let _ = file.set_len(self.bytes);
-            }
+        if kept.is_err()
+            && let Some(file) = &self.file
+            // A record of which only a part was written would hide what comes after it.
+            && file.set_len(self.bytes).is_err()
+        {
+            // What comes goes into another file.
+            self.bytes = self.limit;
         }
         kept
     }
@@ -75,10 +66,22 @@ impl LogWriter {
         let mut record = format!("{now_ms} {} {}\n", stream.word(), bytes.len()).into_bytes();
         record.extend_from_slice(bytes);
         record.push(b'\n');
-        let file = self.file.as_mut().expect("the caller has looked");
-        file.write_all(&record)?;
+        self.open()?.write_all(&record)?;
         self.bytes += record.len() as u64;
         Ok(())
+    }
+
+    /// The file, made where there is none.
+    fn open(&mut self) -> io::Result<&mut File> {
+        if let Some(ref mut file) = self.file {
+            return Ok(file);
+        }
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(self.path())?;
+        Ok(self.file.insert(file))
     }
 
     fn rotate(&mut self) -> io::Result<()> {
@@ -88,7 +91,9 @@ impl LogWriter {
                 _ => {}
             }
         }
-        self.open()
+        self.file = None;
+        self.bytes = 0;
+        Ok(())
     }
 }
 
@@ -102,7 +107,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read_back_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = LogWriter::create(folder.path()).unwrap();
+        let mut writer = LogWriter::new(folder.path());
         writer.write(5, Stream::Out, b"one\n\0\xff").unwrap();
         writer.write(6, Stream::Err, b"7 out 3\nlie").unwrap();
         writer.write(7, Stream::Out, b"").unwrap();
@@ -123,7 +128,7 @@ mod tests {
     #[test]
     fn a_long_log_keeps_its_last_files() {
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = LogWriter::create(folder.path()).unwrap();
+        let mut writer = LogWriter::new(folder.path());
         writer.set_limit(1);
         for number in 0..5 {
             let line = format!("{number}\n");
@@ -134,12 +139,31 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_once_and_stops_nothing() {
+    fn a_log_goes_on_when_there_is_room_again() {
         let folder = tempfile::tempdir().unwrap();
         symlink("/dev/full", file(folder.path(), 0)).unwrap();
-        let mut writer = LogWriter::create(folder.path()).unwrap();
-        let error = writer.write(1, Stream::Out, b"x").unwrap_err();
+        let mut writer = LogWriter::new(folder.path());
+        let error = writer.write(1, Stream::Out, b"lost").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        writer.write(2, Stream::Out, b"x").unwrap();
+        // What is lost there cannot be cut off, so that it is left behind.
+        writer.write(2, Stream::Out, b"kept").unwrap();
+        fs::remove_file(file(folder.path(), 1)).unwrap();
+        assert_eq!(text(&everything(folder.path())), "kept");
+    }
+
+    #[test]
+    fn what_was_written_of_a_record_that_does_not_fit_hides_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = LogWriter::new(folder.path());
+        writer.write(1, Stream::Out, b"one").unwrap();
+        // As a disk that becomes full in the middle of a record leaves it.
+        let mut other = OpenOptions::new().append(true).open(writer.path()).unwrap();
+        other.write_all(b"2 out 100\npart").unwrap();
+        let written = writer.file.replace(File::open("/dev/full").unwrap());
+        writer.write(2, Stream::Out, b"lost").unwrap_err();
+        writer.file = written;
+        writer.bytes = FILE_BYTES;
+        writer.write(3, Stream::Out, b"two").unwrap();
+        assert_eq!(text(&everything(folder.path())), "onetwo");
     }
 }

@@ -8,11 +8,12 @@ use nodeos_vm::process;
 use super::client::Role;
 use nodeos_build::sentence::sentence;
 
-use super::{Application, Flow, Monitor, OFF_WITHIN};
+use super::{Application, Flow, Monitor, OFF_WITHIN, Trouble};
 use crate::machines::ending::describe;
 use crate::machines::logs::Stream;
 use crate::machines::protocol::{Ending, HostStats, MonitorMessage, shortened};
-use crate::machines::record::now_ms;
+use crate::machines::record::{Pause, now_ms};
+use crate::machines::room;
 
 impl Flow {
     /// The client has got so much.
@@ -106,6 +107,9 @@ impl Monitor {
             MachineMessage::Started => {
                 self.application = Application::default();
                 self.record.running_after_ms.get_or_insert(self.age_ms());
+                // One that was ready before is another now.
+                self.record.ready_after_ms = None;
+                self.record.pause = None;
                 self.save();
                 self.tell(&MonitorMessage::Started);
             }
@@ -124,9 +128,18 @@ impl Monitor {
             } if self.application.is_to_restart => self.application.is_to_restart = false,
             MachineMessage::Ended {
                 how,
+                out_of_memory,
+                memory_peak,
+                memory_limit,
                 again_in_ms: Some(delay_ms),
-                ..
             } => {
+                let ending = Ending::Application {
+                    how,
+                    out_of_memory,
+                    memory_peak,
+                    memory_limit,
+                };
+                self.pause(ending, Some(now_ms().saturating_add(delay_ms)));
                 let how = describe(how);
                 self.note(format!(
                     "the application ended with {how}, and is started again in {delay_ms} ms"
@@ -157,6 +170,7 @@ impl Monitor {
                     memory_peak,
                     memory_limit,
                 };
+                self.pause(ending.clone(), None);
                 self.tell(&MonitorMessage::Rests { ending });
                 self.stop_if_forgotten();
             }
@@ -185,6 +199,13 @@ impl Monitor {
                     .for_each(|client| client.say(&message));
             }
         }
+    }
+
+    /// It has ended, and is to be started again: at this time, in milliseconds since 1970, or when its files change.
+    fn pause(&mut self, ending: Ending, again_ms: Option<u64>) {
+        self.record.ready_after_ms = None;
+        self.record.pause = Some(Pause { ending, again_ms });
+        self.save();
     }
 
     /// Its last word has come, and all that it wrote: the machine may power off.
@@ -257,14 +278,25 @@ impl Monitor {
         }
     }
 
+    /// Keeps it in the log. That it cannot be kept stops nothing, and is told once.
     fn keep(&mut self, stream: Stream, bytes: &[u8]) {
-        let Some(log) = &mut self.log else { return };
-        if let Err(error) = log.write(now_ms(), stream, bytes) {
-            self.log = None;
-            self.note(format!(
-                "what the application writes is not kept any more: {error}"
-            ));
+        let Err(error) = self.log.write(now_ms(), stream, bytes) else {
+            return;
+        };
+        if self.record.log_gap.is_some() {
+            return;
         }
+        let path = self.log.path();
+        let mut text = format!(
+            "not all that the application writes is kept: cannot write {}: {error}",
+            path.display()
+        );
+        if let Some(hint) = room::hint(&path, &error) {
+            text.push_str(&format!("; {hint}"));
+        }
+        self.record.log_gap = Some(text.clone());
+        self.save();
+        self.note(text);
     }
 
     pub(super) fn read_console(&mut self) {
@@ -288,12 +320,13 @@ impl Monitor {
         self.machine_listener = None;
         self.early.clear();
         let panicked = super::qemu::tail(&self.folder.path).contains("Kernel panic");
+        self.qmp = None;
         let reason = match (status.code(), panicked) {
             (_, true) => "the machine's kernel panicked".to_owned(),
             (Some(0), false) => "the machine ended before its application did".to_owned(),
             _ => format!("QEMU ended with {}", crate::foreground::describe(status)),
         };
-        self.fail(reason);
+        self.fail(Trouble::of(reason));
         self.commands_are_lost();
     }
 

@@ -29,6 +29,8 @@ pub(super) enum Event {
     /// QEMU has connected.
     MachineConnects,
     Machine,
+    /// QEMU says something of itself.
+    Qmp,
     ClientConnects,
     Client(u32),
 }
@@ -74,6 +76,9 @@ impl Monitor {
         }
         if let Some(listener) = &self.machine_listener {
             sources.push((Event::MachineConnects, listener.as_fd(), PollFlags::IN));
+        }
+        if let Some(qmp) = &self.qmp {
+            sources.push((Event::Qmp, qmp.fd(), PollFlags::IN));
         }
         let socket = |event, socket: &'_ FrameSocket| (event, socket.interest());
         if let Some(machine) = &self.machine {
@@ -125,6 +130,7 @@ impl Monitor {
             Event::Console => self.read_console(),
             Event::MachineConnects => self.accept_machine(),
             Event::Machine => drop(self.read_machine()),
+            Event::Qmp => self.read_qmp(),
             Event::ClientConnects => self.accept_client(),
             Event::Client(id) => self.read_client(id),
         }
