@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::Command;
 
 use nodeos_tests::boot::Scratch;
 use nodeos_tests::nodeos_run::{nobody_is_left, said, script};
@@ -45,6 +46,10 @@ fn what_cannot_run_is_refused_in_words() {
     check(&[wrong], "has a syntax error\n");
     check(&[wrong], "wrong.js:1\n    function ( {\n");
     check(&["./nowhere"], "error: there is no ./nowhere\n");
+    check(
+        &["@nodeos-tests/there-is-none"],
+        "error: the registry has no package @nodeos-tests/there-is-none\nhint: look at its spelling",
+    );
 
     let script = scratch.dir.join("server.js");
     fs::write(&script, "").unwrap();
@@ -69,6 +74,39 @@ fn what_cannot_run_is_refused_in_words() {
         "server.js has no certificate in it\nhint: ",
     );
     nobody_is_left(&scratch).unwrap();
+}
+
+#[test]
+fn an_add_on_without_a_build_for_this_libc_is_named_with_the_way_out() {
+    let scratch = Scratch::new("run-add-on").unwrap();
+    let folder = &scratch.dir;
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    fs::create_dir(folder.join("package")).unwrap();
+    let package = r#"{"name": "old", "main": "a.js", "files": ["a.js"], "dependencies": {"only-glibc": "file:only-glibc.tgz"}}"#;
+    write("package.json", package);
+    write("a.js", "require('only-glibc/addon.node')");
+    write(
+        "package/package.json",
+        r#"{"name": "only-glibc", "version": "1.0.0"}"#,
+    );
+    // An add-on in so far as it needs what glibc has and musl has not.
+    let source =
+        "#include <gnu/libc-version.h>\nconst char *v(void) { return gnu_get_libc_version(); }\n";
+    write("package/addon.c", source);
+    let run = |program: &str, words: &str| {
+        let mut command = Command::new(program);
+        command.args(words.split(' ')).current_dir(folder);
+        assert!(command.status().unwrap().success(), "{command:?}");
+    };
+    run("cc", "-shared -fPIC -o package/addon.node package/addon.c");
+    run("tar", "-czf only-glibc.tgz package");
+    let words = ["run", "--libc", "musl", folder.to_str().unwrap()];
+    let (code, stdout, stderr) = said(&scratch, words).unwrap();
+    assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+    let expected = "error: native add-ons have no build that runs here with musl:\n    \
+        only-glibc: addon.node needs gnu_get_libc_version, which the machine's musl does not have\n\
+        hint: use the other C library: --libc glibc\n";
+    assert!(stderr.ends_with(expected), "{stderr}");
 }
 
 #[test]

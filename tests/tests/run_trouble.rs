@@ -1,6 +1,6 @@
 //! Applications that want too much, and machines that have too little.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::process::Stdio;
 
@@ -26,8 +26,7 @@ fn who_takes_all_memory_is_ended_and_told_so() {
     let text = "const all = []; for (;;) all.push(Buffer.alloc(1 << 20, 1));";
     let script = script(&scratch, "memory.js", text).unwrap();
     let script = script.to_str().unwrap();
-    // The second has not enough to start Node.js.
-    for memory in ["96M", "40M"] {
+    for memory in ["96M", "48M"] {
         let (code, stdout, stderr) = said(&scratch, ["run", "--memory", memory, script]).unwrap();
         assert_eq!((code, stdout.as_str()), (137, ""), "{memory}: {stderr}");
         assert!(is_out_of_memory(&stderr), "{memory}: {stderr}");
@@ -40,12 +39,30 @@ fn a_machine_that_would_not_boot_for_lack_of_memory_is_refused() {
     let scratch = Scratch::new("run-too-little").unwrap();
     let script = script(&scratch, "nothing.js", "").unwrap();
     let script = script.to_str().unwrap();
-    let (code, _, stderr) = said(&scratch, ["run", "--memory", "32M", script]).unwrap();
-    assert_eq!(code, 2);
-    assert!(
-        stderr.contains("32 MiB is too little: the kernel needs at least 36 MiB"),
-        "{stderr}"
-    );
+    for root in ["pmem", "disk"] {
+        let words = ["run", "--root", root, "--memory", "32M", script];
+        let (code, _, stderr) = said(&scratch, words).unwrap();
+        let expected = "error: 32 MiB of memory are too little for an application: it needs at least 48 MiB\n\
+                        hint: give --memory 48M, or leave it away\n";
+        assert_eq!((code, stderr.as_str()), (2, expected));
+        // What it says is enough.
+        let words = ["run", "--root", root, "--memory", "48M", script];
+        let (code, _, stderr) = said(&scratch, words).unwrap();
+        assert_eq!(code, 0, "{root}: {stderr}");
+    }
+    let folder = scratch.dir.join("project");
+    fs::create_dir(&folder).unwrap();
+    let package = r#"{"main": "a.js", "nodeos": {"memory": "40M", "cpus": 3}}"#;
+    fs::write(folder.join("package.json"), package).unwrap();
+    fs::write(folder.join("a.js"), "").unwrap();
+    let folder = folder.to_str().unwrap();
+    let (code, _, stderr) = said(&scratch, ["run", folder]).unwrap();
+    let expected = "error: package.json gives the application 40 MiB of memory, which are too little on 3 processors: \
+                    it needs at least 56 MiB\n\
+                    hint: write \"nodeos\": {\"memory\": \"56M\"} there, or give --memory\n";
+    assert!(code == 1 && stderr.ends_with(expected), "{stderr}");
+    let (code, _, stderr) = said(&scratch, ["run", "--memory", "56M", folder]).unwrap();
+    assert_eq!(code, 0, "{stderr}");
     let words = ["run", "--root", "initramfs", "--memory", "128M", script];
     let (code, _, stderr) = said(&scratch, words).unwrap();
     assert_eq!(code, 1, "{stderr}");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nodeos_tests::boot::{ANSWER, Scratch};
 use nodeos_tests::http::{ask, fetch, free_port};
-use nodeos_tests::nodeos_run::{READY, Running, STOP, nobody_is_left, script};
+use nodeos_tests::nodeos_run::{READY, Running, STOP, nobody_is_left, said, script};
 use rustix::process::Signal;
 
 /// Says which machine it is, what it is made of, and what of it is there.
@@ -144,6 +144,9 @@ fn who_crashes_is_started_by_the_next_change_and_a_debugger_finds_it_again() {
     let _ = ask(running.port, "/crash");
     let waits = "the application has ended with exit code 3; waiting for a change";
     running.wait_for(waits, ANSWER).unwrap();
+    let (_, listed, _) = said(&scratch, ["ps"]).unwrap();
+    let expected = "\nwatched  exit code 3, waits for a change  ";
+    assert!(listed.contains(expected), "{listed}");
     write(&folder, "word.js", "throw new Error('broken');");
     let line = running.wait_for("waiting for a change", ANSWER).unwrap();
     let expected =

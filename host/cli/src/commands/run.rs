@@ -30,12 +30,13 @@ use crate::output::errors::Failure;
 use crate::output::patience::{PATIENCE, Patient};
 use crate::output::quote;
 use crate::output::streams::Streams;
+use crate::plan::{self, Giver};
 use crate::training::{self, Trainer};
 use crate::watch::{self, Looked, Made, Workshop};
-use crate::{ca_bundle, env_file, environment, plan};
+use crate::{ca_bundle, env_file, environment};
 
 pub use flags::Arguments;
-pub(super) use flags::{cpus, memory_mib, ports};
+pub(super) use flags::{Size, ports, size};
 
 /// Memory of a machine that nobody counted, in MiB: Linux and Node.js take a quarter of it.
 const DEFAULT_MEMORY_MIB: u32 = 128;
@@ -66,6 +67,11 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
     }
     let host = HostVm::examine(&environment::cache_root()?)?;
     let (root, note) = plan::root(arguments.root, host.pmem)?;
+    if let Some(memory) = arguments.memory.filter(|_| root != RootKind::Initramfs) {
+        // Whatever package.json says of processors, it is one at least.
+        let cpus = arguments.cpus.unwrap_or(DEFAULT_CPUS);
+        plan::application_memory(memory.mib, cpus, Giver::CommandLine)?;
+    }
     let variable = std::env::var_os(ca_bundle::VARIABLE);
     let (authorities, no_authorities) = ca_bundle::find(arguments.ca_bundle.as_deref(), variable)?;
     let slow = host.note.as_deref().filter(|_| global.verbose);
@@ -138,6 +144,7 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
 struct Built {
     application: Application,
     system: Bare,
+    size: Size,
 }
 
 fn context(
@@ -201,6 +208,8 @@ fn build(
     let context = context(arguments, global, interrupt, streams)?;
     let prepared = application::prepare(&context, wanted);
     let mut application = unless_stopped(interrupt, prepared)?;
+    let config = &application.config;
+    let size = flags::size(arguments.memory, arguments.cpus, config, root)?;
     let recipe = Recipe {
         layer: Layer::Application,
         flavor: Flavor::Mainframe,
@@ -224,6 +233,7 @@ fn build(
     Ok(Built {
         application,
         system,
+        size,
     })
 }
 
@@ -240,11 +250,13 @@ fn order(
     let Built {
         application,
         system,
+        size,
     } = built;
     let config = &application.config;
-    let memory_mib = flags::memory_mib(arguments.memory, config, root);
     if root == RootKind::Initramfs {
-        let memory = Memory { mib: memory_mib };
+        let memory = Memory {
+            mib: size.memory_mib,
+        };
         plan::initramfs_memory(memory, system.system_bytes, system.unpacked_bytes)?;
     }
     let mut machine = Machine::new(
@@ -252,8 +264,8 @@ fn order(
         machine_root(root, &system.system, system.system_bytes),
     );
     machine.accel = host.accel;
-    machine.memory_mib = memory_mib;
-    machine.cpus = flags::cpus(arguments.cpus, config);
+    machine.memory_mib = size.memory_mib;
+    machine.cpus = size.cpus;
     machine.layers = application.layers().map(training::mapped).collect();
     if arguments.watch {
         machine.append.push(FOLLOW.to_owned());

@@ -24,7 +24,7 @@ use crate::env_file;
 use crate::environment;
 use crate::host_vm::HostVm;
 use crate::interrupt::{Interrupt, InterruptedError};
-use crate::memory::Memory;
+use crate::memory::{self, Memory};
 use crate::output::errors::Failure;
 use crate::output::streams::Streams;
 use crate::output::{size, table};
@@ -56,7 +56,7 @@ pub struct ApplicationArguments {
     /// Give the machine this much memory: 64M, 1G, or a number of MiB
     ///
     /// Without this flag it is 128M, or 384M with --root initramfs. Whoever boots it may give it another size: Node.js is told.
-    #[arg(short, long, value_name = "SIZE", requires = "app")]
+    #[arg(short, long, value_name = "SIZE", value_parser = memory::of_any_size, requires = "app")]
     pub memory: Option<Memory>,
     /// Give the machine this many processors
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255), requires = "app")]
@@ -114,11 +114,12 @@ pub(super) fn run(
         profile: arguments.profile,
         ..selection.recipe(Flavor::Mainframe, RootKind::Pmem)
     };
+    let run::Size { memory_mib, cpus } =
+        run::size(given.memory, given.cpus, &application.config, recipe.root)?;
     let system = environment::unless_stopped(&interrupt, System::make(&context, &recipe))?;
     warm_up(&mut application, &system, recipe.root, &context, &interrupt)?;
     let notes = application.notes.iter();
     notes.for_each(|note| streams.err.line(&format!("note: {note}")));
-    let memory_mib = run::memory_mib(given.memory, &application.config, recipe.root);
     if recipe.root == RootKind::Initramfs {
         let (bytes, unpacked) = system.bytes();
         plan::initramfs_memory(Memory { mib: memory_mib }, bytes, unpacked)?;
@@ -130,7 +131,7 @@ pub(super) fn run(
         application: &application,
         files: &files,
         memory_mib,
-        cpus: run::cpus(given.cpus, &application.config),
+        cpus,
     };
     let output = publish(&system, &order, &selection.out)?;
     if !arguments.json {

@@ -14,7 +14,8 @@ use super::{DEFAULT_CPUS, DEFAULT_MEMORY_MIB, INITRAMFS_MEMORY_MIB};
 use crate::arguments::one_of;
 use crate::env_file;
 use crate::machines::names::Name;
-use crate::memory::Memory;
+use crate::memory::{self, Memory};
+use crate::plan::{self, Giver, PlanError};
 
 const LIBCS: &[LibcChoice] = &[LibcChoice::Auto, LibcChoice::Musl, LibcChoice::Glibc];
 const RESTARTS: &[Restart] = &[Restart::Never, Restart::OnFailure, Restart::Always];
@@ -69,8 +70,9 @@ pub struct Arguments {
     pub ports: Vec<PublishedPort>,
     /// Give the machine this much memory: 64M, 1G, or a number of MiB
     ///
-    /// Without this flag it is 128M, or 384M with --root initramfs. Node.js is told, so that it does not outgrow it.
-    #[arg(short, long, value_name = "SIZE", help_heading = "The machine")]
+    /// Without this flag it is 128M, or 384M with --root initramfs; 48M, and 4M for each processor beyond the first, is the least. Node.js is
+    /// told, so that it does not outgrow it.
+    #[arg(short, long, value_name = "SIZE", value_parser = memory::of_any_size, help_heading = "The machine")]
     pub memory: Option<Memory>,
     /// Give the machine this many processors
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255), help_heading = "The machine")]
@@ -157,23 +159,39 @@ pub(in crate::commands) fn ports(ports: &[PublishedPort]) -> Vec<PortForward> {
     ports.iter().map(forward).collect()
 }
 
-/// The machine's memory: the flag, else what package.json says, else enough for most.
-pub(in crate::commands) fn memory_mib(
-    flag: Option<Memory>,
-    config: &Package,
-    root: RootKind,
-) -> u32 {
-    let usual = match root {
-        RootKind::Initramfs => INITRAMFS_MEMORY_MIB,
-        RootKind::Pmem | RootKind::Disk => DEFAULT_MEMORY_MIB,
-    };
-    let flag = flag.map(|memory| memory.mib);
-    flag.or(config.memory_mib).unwrap_or(usual)
+/// How large a machine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::commands) struct Size {
+    pub(in crate::commands) memory_mib: u32,
+    pub(in crate::commands) cpus: u32,
 }
 
-/// How many processors the machine has, by the same rule.
-pub(in crate::commands) fn cpus(flag: Option<u32>, config: &Package) -> u32 {
-    flag.or(config.cpus).unwrap_or(DEFAULT_CPUS)
+/// The machine's size: the flags, else what package.json says, else what is enough for most. Memory that is too little is refused, but for
+/// an initramfs, whose own size decides.
+pub(in crate::commands) fn size(
+    memory: Option<Memory>,
+    cpus: Option<u32>,
+    config: &Package,
+    root: RootKind,
+) -> Result<Size, PlanError> {
+    let cpus = cpus.or(config.cpus).unwrap_or(DEFAULT_CPUS);
+    let giver = match memory {
+        Some(_) => Giver::CommandLine,
+        None => Giver::Package,
+    };
+    let given = memory.map(|memory| memory.mib).or(config.memory_mib);
+    let memory_mib = match (given, root) {
+        (Some(given_mib), RootKind::Pmem | RootKind::Disk) => {
+            plan::application_memory(given_mib, cpus, giver)?;
+            given_mib
+        }
+        (Some(given_mib), RootKind::Initramfs) => given_mib,
+        (None, RootKind::Pmem | RootKind::Disk) => {
+            DEFAULT_MEMORY_MIB.max(memory::needed_for_application(cpus))
+        }
+        (None, RootKind::Initramfs) => INITRAMFS_MEMORY_MIB,
+    };
+    Ok(Size { memory_mib, cpus })
 }
 
 #[cfg(test)]
@@ -207,12 +225,30 @@ mod tests {
                 memory_mib: config_mib,
                 ..Package::default()
             };
-            let flag = arguments(words).memory;
-            assert_eq!(memory_mib(flag, &config, root), expected);
+            let given = arguments(words);
+            let size = size(given.memory, given.cpus, &config, root).unwrap();
+            assert_eq!(size.memory_mib, expected);
         };
         check(&["--memory", "64M"], Some(96), RootKind::Pmem, 64);
         check(&[], Some(96), RootKind::Pmem, 96);
         check(&[], None, RootKind::Disk, DEFAULT_MEMORY_MIB);
         check(&[], None, RootKind::Initramfs, INITRAMFS_MEMORY_MIB);
+        let many = memory::needed_for_application(255);
+        check(&["--cpus", "255"], None, RootKind::Pmem, many);
+    }
+
+    #[test]
+    fn who_gives_too_little_memory_is_told_where() {
+        let check = |words: &[&str], config_mib: Option<u32>, expected: &str| {
+            let config = Package {
+                memory_mib: config_mib,
+                ..Package::default()
+            };
+            let given = arguments(words);
+            let error = size(given.memory, given.cpus, &config, RootKind::Pmem).unwrap_err();
+            assert!(error.to_string().starts_with(expected), "{error}");
+        };
+        check(&["--memory", "0"], Some(96), "0 MiB of memory are too");
+        check(&["--cpus", "4"], Some(36), "package.json gives the");
     }
 }
