@@ -68,6 +68,81 @@ pub fn needed_for_application(cpus: u32) -> u32 {
     FIRST_MIB.saturating_add(MORE_MIB.saturating_mul(cpus.saturating_sub(1)))
 }
 
+/// Who says how much memory an application's machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Giver {
+    CommandLine,
+    Package,
+}
+
+/// An application cannot start with so little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{}", too_little(self))]
+pub struct ApplicationMemoryError {
+    pub given_mib: u32,
+    pub needed_mib: u32,
+    pub cpus: u32,
+    pub giver: Giver,
+}
+
+fn too_little(error: &ApplicationMemoryError) -> String {
+    let ApplicationMemoryError {
+        given_mib,
+        needed_mib,
+        cpus,
+        giver,
+    } = error;
+    let processors = match cpus {
+        0 | 1 => String::new(),
+        cpus => format!(" on {cpus} processors"),
+    };
+    let needs = format!("it needs at least {needed_mib} MiB");
+    match giver {
+        Giver::CommandLine => format!(
+            "{given_mib} MiB of memory are too little for an application{processors}: {needs}"
+        ),
+        Giver::Package => format!(
+            "package.json gives the application {given_mib} MiB of memory, which are too little{processors}: {needs}"
+        ),
+    }
+}
+
+impl ApplicationMemoryError {
+    /// What the user can do.
+    pub fn hint(&self) -> String {
+        let needed_mib = self.needed_mib;
+        match self.giver {
+            Giver::CommandLine => format!("give --memory {needed_mib}M, or leave it away"),
+            Giver::Package => {
+                format!(
+                    "write \"nodeos\": {{\"memory\": \"{needed_mib}M\"}} there, or give --memory"
+                )
+            }
+        }
+    }
+}
+
+/// Refuses memory with which an application is killed at its start, or hangs.
+///
+/// # Errors
+/// [`ApplicationMemoryError`].
+pub fn for_application(
+    given_mib: u32,
+    cpus: u32,
+    giver: Giver,
+) -> Result<(), ApplicationMemoryError> {
+    let needed_mib = needed_for_application(cpus);
+    if given_mib >= needed_mib {
+        return Ok(());
+    }
+    Err(ApplicationMemoryError {
+        given_mib,
+        needed_mib,
+        cpus,
+        giver,
+    })
+}
+
 /// What `256M`, `1G` or `512` is in MiB; none when it is more than can be counted.
 pub(crate) fn mib(text: &str) -> Result<Option<u64>, ParseMemoryError> {
     let (digits, factor) = match text.char_indices().last() {
@@ -140,6 +215,27 @@ mod tests {
         check("1025G", "more than 1024 GiB");
         check("99999999999999999999", "more than 1024 GiB");
         check("18446744073709551615G", "more than 1024 GiB");
+    }
+
+    #[test]
+    fn an_application_without_enough_memory_is_refused_with_what_it_needs() {
+        assert_eq!(for_application(48, 1, Giver::CommandLine), Ok(()));
+        assert_eq!(for_application(60, 4, Giver::Package), Ok(()));
+        let error = for_application(47, 1, Giver::CommandLine).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "47 MiB of memory are too little for an application: it needs at least 48 MiB"
+        );
+        assert_eq!(error.hint(), "give --memory 48M, or leave it away");
+        let error = for_application(48, 2, Giver::Package).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "package.json gives the application 48 MiB of memory, which are too little on 2 processors: it needs at least 52 MiB"
+        );
+        assert_eq!(
+            error.hint(),
+            "write \"nodeos\": {\"memory\": \"52M\"} there, or give --memory"
+        );
     }
 
     #[test]

@@ -42,31 +42,6 @@ pub enum PlanError {
         "{given_mib} MiB of memory are too little for an initramfs of this size: it needs at least {needed_mib} MiB"
     )]
     InitramfsMemory { given_mib: u32, needed_mib: u64 },
-    #[error(
-        "{given_mib} MiB of memory are too little for an application{}: it needs at least {needed_mib} MiB",
-        on_processors(*.cpus)
-    )]
-    ApplicationMemory {
-        given_mib: u32,
-        needed_mib: u32,
-        cpus: u32,
-    },
-    #[error(
-        "package.json gives the application {given_mib} MiB of memory, which are too little{}: it needs at least {needed_mib} MiB",
-        on_processors(*.cpus)
-    )]
-    PackageMemory {
-        given_mib: u32,
-        needed_mib: u32,
-        cpus: u32,
-    },
-}
-
-/// Who says how much memory an application's machine has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Giver {
-    CommandLine,
-    Package,
 }
 
 impl PlanError {
@@ -102,14 +77,6 @@ impl PlanError {
                 "run it on a desktop, or look at the screen with VNC: -- -display vnc=127.0.0.1:0"
                     .to_owned()
             }
-            PlanError::ApplicationMemory { needed_mib, .. } => {
-                format!("give --memory {needed_mib}M, or leave it away")
-            }
-            PlanError::PackageMemory { needed_mib, .. } => {
-                format!(
-                    "write \"nodeos\": {{\"memory\": \"{needed_mib}M\"}} there, or give --memory"
-                )
-            }
             PlanError::InitramfsMemory { needed_mib, .. } => {
                 format!("give --memory {needed_mib}M, or --root pmem, whose image takes no memory")
             }
@@ -129,7 +96,6 @@ impl PlanError {
                 | PlanError::NoPartition { .. }
                 | PlanError::NoRoot { .. }
                 | PlanError::PortTwice { .. }
-                | PlanError::ApplicationMemory { .. }
         )
     }
 }
@@ -287,59 +253,9 @@ pub fn initramfs_memory(
     Ok(())
 }
 
-/// Refuses memory with which the machine of an application would end before that listens, or hang. `needed_for_application` of
-/// [`memory`] says what is enough for the smallest.
-pub fn application_memory(given_mib: u32, cpus: u32, giver: Giver) -> Result<(), PlanError> {
-    let needed_mib = memory::needed_for_application(cpus);
-    if given_mib >= needed_mib {
-        return Ok(());
-    }
-    Err(match giver {
-        Giver::CommandLine => PlanError::ApplicationMemory {
-            given_mib,
-            needed_mib,
-            cpus,
-        },
-        Giver::Package => PlanError::PackageMemory {
-            given_mib,
-            needed_mib,
-            cpus,
-        },
-    })
-}
-
-fn on_processors(cpus: u32) -> String {
-    match cpus {
-        0 | 1 => String::new(),
-        cpus => format!(" on {cpus} processors"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_application_without_enough_memory_is_refused_with_what_it_needs() {
-        assert_eq!(application_memory(48, 1, Giver::CommandLine), Ok(()));
-        assert_eq!(application_memory(60, 4, Giver::Package), Ok(()));
-        let error = application_memory(47, 1, Giver::CommandLine).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "47 MiB of memory are too little for an application: it needs at least 48 MiB"
-        );
-        assert!(error.is_usage());
-        let error = application_memory(48, 2, Giver::Package).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "package.json gives the application 48 MiB of memory, which are too little on 2 processors: it needs at least 52 MiB"
-        );
-        assert_eq!(
-            error.hint().unwrap(),
-            "write \"nodeos\": {\"memory\": \"52M\"} there, or give --memory"
-        );
-        assert!(!error.is_usage());
-    }
 
     #[test]
     fn a_display_makes_a_workstation() {

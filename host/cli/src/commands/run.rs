@@ -25,15 +25,14 @@ use crate::machines::record::Mode;
 use crate::machines::start::{self, Console, StartMachineError, Starting, Wish};
 use crate::machines::state::Machines;
 use crate::machines::volumes::{self, ProvideVolumeError};
-use crate::memory::Memory;
+use crate::memory::{ApplicationMemoryError, Giver, Memory};
 use crate::output::errors::Failure;
 use crate::output::patience::{PATIENCE, Patient};
 use crate::output::quote;
 use crate::output::streams::Streams;
-use crate::plan::{self, Giver};
 use crate::training::{self, Trainer};
 use crate::watch::{self, Looked, Made, Workshop};
-use crate::{ca_bundle, env_file, environment};
+use crate::{ca_bundle, env_file, environment, memory, plan};
 
 pub use flags::Arguments;
 pub(super) use flags::{Size, ports, size};
@@ -70,7 +69,7 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
     if let Some(memory) = arguments.memory.filter(|_| root != RootKind::Initramfs) {
         // Whatever package.json says of processors, it is one at least.
         let cpus = arguments.cpus.unwrap_or(DEFAULT_CPUS);
-        plan::application_memory(memory.mib, cpus, Giver::CommandLine)?;
+        memory::for_application(memory.mib, cpus, Giver::CommandLine)?;
     }
     let variable = std::env::var_os(ca_bundle::VARIABLE);
     let (authorities, no_authorities) = ca_bundle::find(arguments.ca_bundle.as_deref(), variable)?;
@@ -352,5 +351,15 @@ impl From<ProvideVolumeError> for Failure {
     fn from(error: ProvideVolumeError) -> Failure {
         let hint = error.hint();
         Failure::new(error).hint(hint)
+    }
+}
+
+impl From<ApplicationMemoryError> for Failure {
+    fn from(error: ApplicationMemoryError) -> Failure {
+        let exit = match error.giver {
+            Giver::CommandLine => Exit::Usage,
+            Giver::Package => Exit::Failed,
+        };
+        Failure::new(error).exit(exit).hint(Some(error.hint()))
     }
 }

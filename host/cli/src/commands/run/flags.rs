@@ -14,8 +14,7 @@ use super::{DEFAULT_CPUS, DEFAULT_MEMORY_MIB, INITRAMFS_MEMORY_MIB};
 use crate::arguments::one_of;
 use crate::env_file;
 use crate::machines::names::Name;
-use crate::memory::{self, Memory};
-use crate::plan::{self, Giver, PlanError};
+use crate::memory::{self, ApplicationMemoryError, Giver, Memory};
 
 const LIBCS: &[LibcChoice] = &[LibcChoice::Auto, LibcChoice::Musl, LibcChoice::Glibc];
 const RESTARTS: &[Restart] = &[Restart::Never, Restart::OnFailure, Restart::Always];
@@ -173,7 +172,7 @@ pub(in crate::commands) fn size(
     cpus: Option<u32>,
     config: &Package,
     root: RootKind,
-) -> Result<Size, PlanError> {
+) -> Result<Size, ApplicationMemoryError> {
     let cpus = cpus.or(config.cpus).unwrap_or(DEFAULT_CPUS);
     let giver = match memory {
         Some(_) => Giver::CommandLine,
@@ -182,7 +181,7 @@ pub(in crate::commands) fn size(
     let given = memory.map(|memory| memory.mib).or(config.memory_mib);
     let memory_mib = match (given, root) {
         (Some(given_mib), RootKind::Pmem | RootKind::Disk) => {
-            plan::application_memory(given_mib, cpus, giver)?;
+            memory::for_application(given_mib, cpus, giver)?;
             given_mib
         }
         (Some(given_mib), RootKind::Initramfs) => given_mib,
