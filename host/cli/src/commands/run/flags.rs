@@ -148,7 +148,7 @@ fn restart_name(restart: Restart) -> &'static str {
 }
 
 /// The ports as QEMU has them.
-pub(in crate::commands) fn ports(ports: &[PublishedPort]) -> Vec<PortForward> {
+pub(crate) fn ports(ports: &[PublishedPort]) -> Vec<PortForward> {
     let forward = |port: &PublishedPort| PortForward {
         address: port.address,
         host: port.host,
@@ -158,7 +158,7 @@ pub(in crate::commands) fn ports(ports: &[PublishedPort]) -> Vec<PortForward> {
 }
 
 /// The machine's memory: the flag, else what package.json says, else enough for most.
-pub(in crate::commands) fn memory_mib(
+pub(crate) fn memory_mib(
     flag: Option<Memory>,
     config: &Package,
     root: RootKind,
@@ -172,7 +172,7 @@ pub(in crate::commands) fn memory_mib(
 }
 
 /// How many processors the machine has, by the same rule.
-pub(in crate::commands) fn cpus(flag: Option<u32>, config: &Package) -> u32 {
+pub(crate) fn cpus(flag: Option<u32>, config: &Package) -> u32 {
     flag.or(config.cpus).unwrap_or(DEFAULT_CPUS)
 }
 
