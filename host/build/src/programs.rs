@@ -1,5 +1,7 @@
 //! The system programs of `os/`: static Rust, compiled by the host's Cargo for the target.
 
+mod sources;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,8 @@ const MUSL: &str = "x86_64-unknown-linux-musl";
 /// What every Rust for x86-64 Linux has.
 const GNU: &str = "x86_64-unknown-linux-gnu";
 /// Everything that a program is made from, below the checkout.
-const SOURCES: &[&str] = &["Cargo.toml", "Cargo.lock", "os", "spec"];
+const FILES: [&str; 2] = ["Cargo.toml", "Cargo.lock"];
+const FOLDERS: [&str; 2] = ["os", "spec"];
 /// The packages that are no part of the system but run in its machines, with their folders.
 const OUTSIDE: &[(&str, &str)] = &[
     ("nodeos-guest", "tests/guest"),
@@ -48,6 +51,14 @@ pub enum BuildProgramError {
     /// The cache did not do its part.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// The sources could not be put into the cache.
+    #[error("cannot copy the sources of {binary} to {}", .path.display())]
+    Mirror {
+        binary: String,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     /// Cargo failed.
     #[error("cannot compile {binary}")]
     Compile {
@@ -197,11 +208,7 @@ fn key(
         .text("target", target.triple)
         .text("flags", &target.flags.join(" "))
         .text("compiler", &compiler());
-    let outside = OUTSIDE
-        .iter()
-        .filter(|(outside, _)| *outside == package)
-        .map(|(_, folder)| folder);
-    for name in SOURCES.iter().chain(outside) {
+    for name in FILES.iter().copied().chain(folders(package)) {
         let path = ctx.source.join(name);
         hasher = hasher
             .path(name, &path)
@@ -212,6 +219,13 @@ fn key(
             })?;
     }
     Ok(hasher.finish())
+}
+
+/// The folders that a program is made from.
+fn folders(package: &str) -> Vec<&'static str> {
+    let outside = OUTSIDE.iter().filter(|(outside, _)| *outside == package);
+    let outside = outside.map(|(_, folder)| *folder);
+    FOLDERS.into_iter().chain(outside).collect()
 }
 
 fn compiler() -> String {
@@ -231,13 +245,22 @@ fn compile(
 ) -> Result<(), BuildProgramError> {
     let step = ctx.progress.begin(&format!("compile {binary}"), None);
     // Cargo's own folder stays between builds: what did not change is not compiled again.
-    let folder_key = KeyHasher::new("cargo target folder")
+    let folder_key = KeyHasher::new("cargo folder")
         .text("target", target.triple)
         .finish();
     let work = ctx
         .cache
         .work_dir(ctx, Kind::Programs, &folder_key, "the system programs")?;
+    let [source, results] = ["source", "target"].map(|name| work.path().join(name));
+    sources::mirror(&ctx.source, &source, &folders(package)).map_err(|error| {
+        BuildProgramError::Mirror {
+            binary: binary.to_owned(),
+            path: source.clone(),
+            source: error,
+        }
+    })?;
     let mut command = Command::new("cargo");
+    // The checkout may have settings of its own for Cargo, and a toolchain.
     command.current_dir(&ctx.source).args([
         "build",
         "--locked",
@@ -247,9 +270,11 @@ fn compile(
         target.triple,
     ]);
     command
-        .args(["--package", package, "--bin", binary, "--target-dir"])
-        .arg(work.path());
-    let remap = format!("--remap-path-prefix={}=/nodeos", ctx.source.display());
+        .args(["--package", package, "--bin", binary, "--manifest-path"])
+        .arg(source.join(FILES[0]))
+        .arg("--target-dir")
+        .arg(&results);
+    let remap = format!("--remap-path-prefix={}=/nodeos", source.display());
     let flags: Vec<&str> = target
         .flags
         .iter()
@@ -279,7 +304,7 @@ fn compile(
         binary: binary.to_owned(),
         source,
     })?;
-    let built = work.path().join(target.triple).join(PROFILE).join(binary);
+    let built = results.join(target.triple).join(PROFILE).join(binary);
     let path = dir.join(binary);
     fs::copy(&built, &path).map_err(|source| BuildProgramError::Write { path, source })?;
     step.finish("");
