@@ -17,7 +17,6 @@ use crate::env_file;
 use crate::environment;
 use crate::host_vm::HostVm;
 use crate::interrupt::{Interrupt, InterruptedError};
-use crate::memory::Memory;
 use crate::output::errors::Failure;
 use crate::output::streams::Streams;
 use crate::plan;
@@ -30,19 +29,12 @@ pub struct ApplicationArguments {
     /// Arguments of the application
     #[arg(last = true, value_name = "ARGS", requires = "app")]
     pub args: Vec<String>,
-    /// Have run.sh pass connections to this host's port HOST on to the application's port GUEST
+    /// The application listens on the port GUEST
     ///
-    /// As with `nodeos run`. Can be given several times.
+    /// In the format qemu, run.sh passes connections to this host's port HOST on to it, as `nodeos run` does. Can be given several
+    /// times.
     #[arg(short, long = "port", value_name = "[IP:]HOST:GUEST", requires = "app")]
     pub ports: Vec<PublishedPort>,
-    /// Give the machine this much memory: 64M, 1G, or a number of MiB
-    ///
-    /// Without this flag it is 128M, or 384M with --root initramfs. Whoever boots it may give it another size: Node.js is told.
-    #[arg(short, long, value_name = "SIZE", requires = "app")]
-    pub memory: Option<Memory>,
-    /// Give the machine this many processors
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255), requires = "app")]
-    pub cpus: Option<u32>,
     /// Give the application a filesystem of its own that lasts: an image of up to 1 GiB
     ///
     /// It is a partition on a disk, and a place for one in a container. It is made once, and kept by the builds that follow. Can be

@@ -29,7 +29,7 @@ use crate::plan;
 /// comes from the cache. The folder and the files in it are printed.
 ///
 /// With --app the result is an application: the machine that `nodeos run` boots, as files that need nothing of NodeOS, with a script for
-/// QEMU, a domain for libvirt and a configuration for Firecracker.
+/// QEMU, a domain for libvirt and a configuration for Firecracker. With --format it is a container, a disk, and so on.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Print what was built as JSON
@@ -61,6 +61,8 @@ pub struct Arguments {
     pub app: Option<String>,
     #[command(flatten)]
     pub application: ApplicationArguments,
+    #[command(flatten)]
+    pub machine: application::MachineArguments,
 }
 
 /// Builds, and prints what came out.

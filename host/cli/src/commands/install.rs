@@ -78,6 +78,8 @@ enum ConsentError {
     Ask(#[source] io::Error),
     #[error("nothing was written")]
     Declined,
+    #[error("{} is another device now than the one that was asked about, so nothing was written", .path.display())]
+    Another { path: PathBuf },
 }
 
 /// Asks, and writes.
@@ -94,37 +96,41 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
             return Err(list(&kernel.removable(), streams)?);
         };
         let target = target::open(device, &image, caution, &kernel)?;
+        ask(
+            arguments,
+            &target.path,
+            target.size,
+            target.device.as_ref(),
+            streams,
+        )?;
         let name = image.path.display().to_string();
-        return write(&name, &image, &target, arguments, global, streams);
+        return write(&name, &image, &target, global, streams);
     };
+    let wanted = application::check(what, arguments)?;
     // Where there is no image, what stands first is the device.
-    let device = arguments.image.as_deref();
-    let built = application::check(what, arguments)?;
-    let Some(device) = device else {
+    let Some(path) = &arguments.image else {
         return Err(list(&kernel.removable(), streams)?);
     };
-    // What can be wrong with the device comes before minutes of building, too.
-    target::check(device, caution, &kernel)?;
-    if !arguments.yes && !io::stdin().is_terminal() {
-        return Err(no_terminal(device));
-    }
-    let disk = application::build(&built, arguments, global, streams)?;
+    // Before minutes of building, in which nobody need stay.
+    let (size, device) = target::check(path, caution, &kernel)?;
+    ask(arguments, path, size, device.as_ref(), streams)?;
+    let disk = application::build(&wanted, arguments, global, streams)?;
     let image = Image::open(&disk.path)?;
-    let target = target::open(device, &image, caution, &kernel)?;
-    write(&disk.name, &image, &target, arguments, global, streams)
+    let target = target::open(path, &image, caution, &kernel)?;
+    let names = |device: &Option<Device>| device.as_ref().map(|it| (it.model.clone(), it.size));
+    if names(&target.device) != names(&device) {
+        return Err(Failure::new(ConsentError::Another { path: path.clone() }));
+    }
+    write(&disk.name, &image, &target, global, streams)
 }
 
 fn write(
     name: &str,
     image: &Image,
     target: &Target,
-    arguments: &Arguments,
     global: &Global,
     streams: &mut Streams,
 ) -> Result<(), Failure> {
-    if !arguments.yes {
-        ask(target, streams)?;
-    }
     let interrupt = Interrupt::watch()?;
     let commands = match global.verbose {
         true => Commands::Shown,
@@ -161,13 +167,13 @@ fn list(devices: &[Device], streams: &mut Streams) -> Result<Failure, Failure> {
 }
 
 /// What will be lost.
-fn loss(target: &Target) -> String {
+fn loss(path: &Path, size: u64, device: Option<&Device>) -> String {
     let mut lines = vec![format!(
         "Everything on {} will be lost: {}",
-        target.path.display(),
-        size::bytes(target.size)
+        path.display(),
+        size::bytes(size)
     )];
-    if let Some(device) = &target.device {
+    if let Some(device) = device {
         if !device.model.is_empty() {
             lines[0] += &format!(", {}", device.model);
         }
@@ -178,11 +184,23 @@ fn loss(target: &Target) -> String {
     lines.join("\n")
 }
 
-fn ask(target: &Target, streams: &Streams) -> Result<(), Failure> {
-    if !io::stdin().is_terminal() {
-        return Err(no_terminal(&target.path));
+/// Asks, unless that is not wanted.
+fn ask(
+    arguments: &Arguments,
+    path: &Path,
+    size: u64,
+    device: Option<&Device>,
+    streams: &Streams,
+) -> Result<(), Failure> {
+    if arguments.yes {
+        return Ok(());
     }
-    streams.err.line(&loss(target));
+    if !io::stdin().is_terminal() {
+        let path = path.to_owned();
+        let hint = "--yes writes without asking".to_owned();
+        return Err(Failure::new(ConsentError::NoTerminal { path }).hint(Some(hint)));
+    }
+    streams.err.line(&loss(path, size, device));
     streams
         .err
         .line(&format!("Type {CONSENT} and Enter to write to it:"));
@@ -195,12 +213,6 @@ fn ask(target: &Target, streams: &Streams) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::new(ConsentError::Declined)),
     }
-}
-
-fn no_terminal(path: &Path) -> Failure {
-    let path = path.to_owned();
-    let hint = "--yes writes without asking".to_owned();
-    Failure::new(ConsentError::NoTerminal { path }).hint(Some(hint))
 }
 
 fn summary(name: &str, target: &Path, written: Written, time: Duration) -> String {
@@ -234,23 +246,18 @@ mod tests {
 
     #[test]
     fn what_will_be_lost_is_named_with_its_size() {
-        let target = Target {
-            path: PathBuf::from("/dev/sdb"),
-            file: tempfile::tempfile().unwrap(),
+        let device = Device {
+            name: "sdb".to_owned(),
+            model: "Sample Stick".to_owned(),
             size: 32_000_000_000,
-            device: Some(Device {
-                name: "sdb".to_owned(),
-                model: "Sample Stick".to_owned(),
-                size: 32_000_000_000,
-                sector: 512,
-                is_removable: true,
-                is_read_only: false,
-                partitions: vec![("sdb1".to_owned(), 8_000_000_000)],
-                uses: vec!["mounted at /media/stick".to_owned()],
-            }),
+            sector: 512,
+            is_removable: true,
+            is_read_only: false,
+            partitions: vec![("sdb1".to_owned(), 8_000_000_000)],
+            uses: vec!["mounted at /media/stick".to_owned()],
         };
         assert_eq!(
-            loss(&target),
+            loss(Path::new("/dev/sdb"), device.size, Some(&device)),
             "Everything on /dev/sdb will be lost: 32.0 GB, Sample Stick\n  sdb1  8.0 GB\n  in use: mounted at /media/stick"
         );
     }

@@ -29,7 +29,7 @@ pub enum Caution {
     Forced,
 }
 
-/// Looks whether there is a disk or file that may be written to. Nothing is opened.
+/// Looks whether there is a disk or file that may be written to, and how large it is. Nothing is opened.
 ///
 /// # Errors
 /// [`InstallError`].
@@ -37,8 +37,10 @@ pub fn check(
     path: &Path,
     caution: Caution,
     kernel: &Kernel,
-) -> Result<Option<Device>, InstallError> {
-    look(path, caution, kernel).map(|(_, device)| device)
+) -> Result<(u64, Option<Device>), InstallError> {
+    let (meta, device) = look(path, caution, kernel)?;
+    let size = device.as_ref().map_or(meta.len(), |device| device.size);
+    Ok((size, device))
 }
 
 /// Looks whether a disk or file can take the image, and opens it. Nothing is written.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use nodeos_build::application::{Application, ForFiles, Order, Source};
 use nodeos_build::assemble::application::{
     ApplicationOrder, ApplicationOutput, PackOrder, check_out, pack, publish,
@@ -23,6 +24,23 @@ use crate::output::errors::Failure;
 use crate::output::streams::Streams;
 use crate::output::{size, table};
 use crate::plan;
+
+/// What can be said about its machine, where there is a description of one.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "An application")]
+pub struct MachineArguments {
+    /// Give the machine this much memory: 64M, 1G, or a number of MiB
+    ///
+    /// For the format qemu. Without this flag it is 128M, or 384M with --root initramfs. Whoever boots it may give it another size:
+    /// Node.js is told.
+    #[arg(short, long, value_name = "SIZE", requires = "app")]
+    pub memory: Option<Memory>,
+    /// Give the machine this many processors
+    ///
+    /// For the format qemu.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255), requires = "app")]
+    pub cpus: Option<u32>,
+}
 
 /// Builds, and prints what came out.
 pub(super) fn run(
@@ -72,13 +90,13 @@ pub(super) fn run(
     let renewal = selection.users_order().renewal;
     let (text, mut value) = match (format, &prepared.system) {
         (Format::Qemu, Some(system)) => {
-            let memory = given.memory;
+            let machine = &arguments.machine;
             let config = &prepared.application.config;
             let order = ApplicationOrder {
                 application: &prepared.application,
                 files: &files,
-                memory_mib: run::memory_mib(memory, config, recipe.root),
-                cpus: run::cpus(given.cpus, config),
+                memory_mib: run::memory_mib(machine.memory, config, recipe.root),
+                cpus: run::cpus(machine.cpus, config),
                 renewal,
             };
             if recipe.root == RootKind::Initramfs {
@@ -124,10 +142,10 @@ pub(super) fn run(
 
 /// What was said that not every format understands.
 fn wishes(arguments: &super::Arguments) -> plan::application::Wishes {
-    let (given, selection) = (&arguments.application, &arguments.selection);
+    let (machine, selection) = (&arguments.machine, &arguments.selection);
     plan::application::Wishes {
-        memory: given.memory.is_some(),
-        cpus: given.cpus.is_some(),
+        memory: machine.memory.is_some(),
+        cpus: machine.cpus.is_some(),
         flavor: selection.flavor.is_some(),
         profile: arguments.profile.is_some(),
         root: selection.root,

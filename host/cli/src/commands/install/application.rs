@@ -49,13 +49,6 @@ struct NoPlaceError {
 /// What can be wrong with the command line.
 pub(super) fn check(what: &str, arguments: &Arguments) -> Result<Wanted, Failure> {
     let given = &arguments.application;
-    let wishes = plan::application::Wishes {
-        memory: given.memory.is_some(),
-        cpus: given.cpus.is_some(),
-        flavor: arguments.flavor.is_some(),
-        ..plan::application::Wishes::default()
-    };
-    plan::application::format(FORMAT, &wishes)?;
     plan::ports(&run::ports(&given.ports))?;
     let source: Source = what.parse()?;
     Ok(Wanted {

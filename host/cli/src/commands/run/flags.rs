@@ -158,11 +158,7 @@ pub(crate) fn ports(ports: &[PublishedPort]) -> Vec<PortForward> {
 }
 
 /// The machine's memory: the flag, else what package.json says, else enough for most.
-pub(crate) fn memory_mib(
-    flag: Option<Memory>,
-    config: &Package,
-    root: RootKind,
-) -> u32 {
+pub(crate) fn memory_mib(flag: Option<Memory>, config: &Package, root: RootKind) -> u32 {
     let usual = match root {
         RootKind::Initramfs => INITRAMFS_MEMORY_MIB,
         RootKind::Pmem | RootKind::Disk => DEFAULT_MEMORY_MIB,
