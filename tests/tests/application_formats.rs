@@ -188,7 +188,8 @@ fn an_archive_has_the_application_in_it_and_init_starts_it() {
 
 /// What the server in a machine answers, once it listens.
 fn answer(boot: &mut Boot, port: u16) -> String {
-    boot.console.expect("listening", BOOT).unwrap();
+    // A boot as any other, and the kernel's conversation with a network.
+    boot.console.expect("listening", BOOT * 2).unwrap();
     let answer = fetch(port).unwrap();
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }

@@ -150,7 +150,7 @@ impl Reader<'_> {
     }
 
     fn inode(&self, number: u64, path: &Path) -> Result<Found, ReadErofsError> {
-        let at = number.checked_mul(SLOT).unwrap_or(u64::MAX);
+        let at = number.saturating_mul(SLOT);
         let what = format!("the inode of {path:?}");
         let short = self.bytes(at, COMPACT, &what)?;
         if u16_at(&short, 2) != 0 {
