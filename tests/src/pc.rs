@@ -65,12 +65,23 @@ impl Pc {
 
     /// Switches it on.
     pub fn start(&self) -> anyhow::Result<Boot> {
+        self.start_in("user,model=e1000")
+    }
+
+    /// Switches it on, in a network where connections to the host's port are passed on to one of the machine.
+    pub fn start_forwarding(&self, host: u16, guest: u16) -> anyhow::Result<Boot> {
+        self.start_in(&format!(
+            "user,model=e1000,hostfwd=tcp:127.0.0.1:{host}-:{guest}"
+        ))
+    }
+
+    fn start_in(&self, network: &str) -> anyhow::Result<Boot> {
         let mut argv = vec![process::program()];
         let mut words = |words: &[&str]| argv.extend(words.iter().map(OsString::from));
         words(&["-accel", "tcg", "-cpu", "max", "-m", "512", "-nodefaults"]);
         words(&["-no-user-config", "-display", "none", "-serial", "stdio"]);
         words(&["-no-reboot", "-action", "panic=exit-failure"]);
-        words(&["-device", "pvpanic-pci", "-nic", "user,model=e1000"]);
+        words(&["-device", "pvpanic-pci", "-nic", network]);
         // IDE is what the older of QEMU's two PCs has, and AHCI the newer one.
         let chipset = match self.attachment {
             Attachment::Ide => "pc",

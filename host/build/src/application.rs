@@ -7,10 +7,11 @@
 
 mod addons;
 pub mod compile_cache;
+pub(crate) mod contents;
 mod discover;
 mod error;
 mod files;
-mod for_files;
+pub(crate) mod for_files;
 mod image;
 mod install;
 mod manager;

@@ -59,11 +59,7 @@ pub fn pack(
     out: &Path,
 ) -> Result<Packed, BuildError> {
     let dir = output::prepare(recipe, format, out)?;
-    let booted = match format.has_kernel() {
-        true => Booted::ByItself,
-        false => Booted::BySomebodyElse,
-    };
-    let made = Made::of(ctx, recipe, booted)?;
+    let made = Made::of(ctx, recipe, Booted::of(format))?;
     let packed = format::write(format, &Goods::new(ctx, recipe, &made, users), &dir)?;
     output::publish(out, &dir, &packed.inputs)?;
     Ok(packed)
@@ -118,6 +114,15 @@ enum Booted {
     ByItself,
     /// That of a host, as in a container.
     BySomebodyElse,
+}
+
+impl Booted {
+    fn of(format: Format) -> Booted {
+        match format.has_kernel() {
+            true => Booted::ByItself,
+            false => Booted::BySomebodyElse,
+        }
+    }
 }
 
 /// What an image is put together from.

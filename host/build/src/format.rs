@@ -14,6 +14,7 @@ mod wsl;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::application::contents::Contents;
 use crate::assemble::image::{self, Image};
 use crate::assemble::{BuildError, Made, UsersImage, UsersOrder, users};
 use crate::context::Context;
@@ -24,6 +25,10 @@ use crate::recipe::{Format, Recipe, RootKind};
 use netboot::Sums;
 use virtual_disk::Kind;
 
+/// How long the kernel waits for a cable where none is plugged in, in seconds: instead of two minutes. A card and its switch
+/// have agreed on a speed after four.
+const CARRIER: u32 = 10;
+
 /// What a format packs. What takes time is made when it is asked for, and comes from the cache where it can.
 pub(crate) struct Goods<'a> {
     pub(crate) ctx: &'a Context,
@@ -31,6 +36,8 @@ pub(crate) struct Goods<'a> {
     made: &'a Made,
     /// What the users partition is to be.
     pub(crate) order: &'a UsersOrder,
+    /// What is packed with the system.
+    pub(crate) application: Option<&'a Contents<'a>>,
 }
 
 impl<'a> Goods<'a> {
@@ -45,6 +52,14 @@ impl<'a> Goods<'a> {
             recipe,
             made,
             order,
+            application: None,
+        }
+    }
+
+    pub(crate) fn with(self, application: &'a Contents<'a>) -> Goods<'a> {
+        Goods {
+            application: Some(application),
+            ..self
         }
     }
 
@@ -63,7 +78,23 @@ impl<'a> Goods<'a> {
             root,
             ..*self.recipe
         };
-        image::make(self.ctx, &self.made.stack, &self.made.parts(&recipe))
+        let parts = self.made.parts(&recipe);
+        image::make_with(self.ctx, &self.made.stack, &parts, self.application)
+    }
+
+    /// What people see that it is.
+    pub(crate) fn title(&self) -> &str {
+        let application = self.application.map(|contents| &contents.application.name);
+        application.map_or("NodeOS", String::as_str)
+    }
+
+    /// What the kernel is told beside what every system has: an application has nobody who asks the network for an address, so
+    /// the kernel does (Documentation/admin-guide/nfs/nfsroot.rst).
+    pub(crate) fn words(&self) -> String {
+        let application = self.application.map(|contents| &contents.application.name);
+        application.map_or(String::new(), |name| {
+            format!(" ip=::::{name}::dhcp carrier_timeout={CARRIER}")
+        })
     }
 
     /// The users partition at `path`: the one that is there, or a new one. None for a layer without users.

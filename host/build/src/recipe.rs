@@ -209,6 +209,33 @@ impl Format {
         self == Format::Qemu
     }
 
+    /// What an application stands upon in it: without a kernel there is no program that would run it but `init`.
+    pub fn below_applications(self) -> Layer {
+        match self.has_kernel() {
+            true => Layer::Application,
+            false => Layer::Barebones,
+        }
+    }
+
+    /// Whether it has room for files that are somebody's, which no later build replaces.
+    pub fn keeps_files(self) -> bool {
+        match self {
+            Format::Qemu
+            | Format::Disk
+            | Format::Qcow2
+            | Format::Vmdk
+            | Format::Vhd
+            | Format::Vdi
+            | Format::Gce => true,
+            Format::Oci
+            | Format::Docker
+            | Format::Tar
+            | Format::Wsl
+            | Format::Initramfs
+            | Format::Netboot => false,
+        }
+    }
+
     /// Whether it is made of that layer. Sessions take a kernel of one's own: without one there is nothing that the layer
     /// initramfs could do.
     pub fn takes(self, layer: Layer) -> bool {

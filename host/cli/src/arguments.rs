@@ -104,6 +104,8 @@ pub struct Selection {
     #[arg(long, value_name = "SIZE", value_parser = users_size::parse)]
     pub users_size: Option<u64>,
     /// Make a new users partition, also where a machine has written to the one that is there: its files are lost
+    ///
+    /// With --app of `nodeos build`, new volumes.
     #[arg(long)]
     pub fresh: bool,
     /// Put what is built below this folder, as ARCH/FLAVOR/FORMAT

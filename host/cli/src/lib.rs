@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod administrator;
+pub mod application;
 pub mod arguments;
 pub mod ca_bundle;
 pub mod chart;

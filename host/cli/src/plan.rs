@@ -1,5 +1,7 @@
 //! From what was asked for and what this host has to the machine that will be started. Pure: nothing here runs anything.
 
+pub mod application;
+
 use std::ffi::OsString;
 
 use nodeos_build::assemble::{Renewal, UsersOrder};
@@ -22,8 +24,8 @@ pub enum PlanError {
     NoSessions { format: Format, layer: Layer },
     #[error("the format {format} cannot be made of the layer {layer} alone: it has no application")]
     NoApplication { format: Format, layer: Layer },
-    #[error("an application cannot be packed as {format}")]
-    NotOfApplications { format: Format },
+    #[error("{flag} means nothing to an application in the format {format}")]
+    Meaningless { format: Format, flag: &'static str },
     #[error("the format {format} has no kernel")]
     NoKernel { format: Format },
     #[error("the format {format} has no users partition")]
@@ -59,9 +61,7 @@ impl PlanError {
             PlanError::NoApplication { .. } => {
                 "give --layer barebones: that is what applications stand upon".to_owned()
             }
-            PlanError::NotOfApplications { .. } => {
-                "leave --format away: its files are those of qemu".to_owned()
-            }
+            PlanError::Meaningless { flag, .. } => format!("leave {flag} away"),
             PlanError::NoKernel { .. } => "leave --profile away".to_owned(),
             PlanError::NoPartition { .. } => {
                 "leave --users-size and --fresh away: homes are as large as the container allows"
@@ -91,7 +91,7 @@ impl PlanError {
                 | PlanError::NoUsers { .. }
                 | PlanError::NoSessions { .. }
                 | PlanError::NoApplication { .. }
-                | PlanError::NotOfApplications { .. }
+                | PlanError::Meaningless { .. }
                 | PlanError::NoKernel { .. }
                 | PlanError::NoPartition { .. }
                 | PlanError::NoRoot { .. }
@@ -118,14 +118,6 @@ pub fn format(
         (false, Some(_), _) => Err(PlanError::NoKernel { format }),
         (false, None, Some(_)) => Err(PlanError::NoPartition { format }),
         _ => Ok(()),
-    }
-}
-
-/// Whether applications are packed in this way.
-pub fn application_format(format: Format) -> Result<(), PlanError> {
-    match format {
-        Format::Qemu => Ok(()),
-        format => Err(PlanError::NotOfApplications { format }),
     }
 }
 

@@ -106,10 +106,8 @@ fn values_that_make_no_machine_are_usage_errors() {
 fn an_application_is_no_part_of_the_multi_user_system() {
     for flag in [
         &["--layer", "barebones"][..],
-        &["--flavor", "mainframe"],
         &["--users", "homes"],
         &["--users-size", "1G"],
-        &["--fresh"],
     ] {
         refused(
             &[&["build", "--app", "."], flag].concat(),
@@ -131,6 +129,50 @@ fn an_application_is_no_part_of_the_multi_user_system() {
     refused(
         &["build", "--app", ".", "-p", "80:1", "-p", "80:2"],
         "error: port 80 of this host was given twice\n",
+    );
+    for (words, error, hint) in [
+        (
+            &["--format", "docker", "--memory", "64M"][..],
+            "--memory means nothing to an application in the format docker",
+            "leave --memory away",
+        ),
+        (
+            &["--flavor", "mainframe"],
+            "--flavor means nothing to an application in the format qemu",
+            "leave --flavor away",
+        ),
+        (
+            &["--format", "tar", "--profile", "pc"],
+            "the format tar has no kernel",
+            "leave --profile away",
+        ),
+        (
+            &["--format", "disk", "--root", "pmem"],
+            "the format disk has one kind of root, which cannot be chosen",
+            "leave --root away",
+        ),
+    ] {
+        refused(
+            &[&["build", "--app", "."], words].concat(),
+            &format!("error: {error}\nhint: {hint}\n"),
+        );
+    }
+}
+
+#[test]
+fn what_is_installed_is_an_image_or_an_application() {
+    refused(
+        &["install", "--app", ".", "disk.img", "/dev/sdx"],
+        "the argument '--app <DIR|FILE|PACKAGE>' cannot be used with '[DEVICE]'",
+    );
+    refused(
+        &["install", "disk.img", "--volume", "db:/data"],
+        "required arguments were not provided:\n  --app <DIR|FILE|PACKAGE>",
+    );
+    refused(&["install"], "required arguments were not provided");
+    refused(
+        &["install", "--app", ".", "/dev/null", "--cpus", "2"],
+        "unexpected argument '--cpus'",
     );
 }
 

@@ -1,8 +1,8 @@
 //! Reading what a file holds, and noticing when a file of the host is no longer what it was.
 
 use std::fs::File;
-use std::io::{self, Cursor, ErrorKind, Read};
-use std::path::PathBuf;
+use std::io::{self, Cursor, ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -26,6 +26,8 @@ pub enum ReadContentError {
     },
     #[error("{path:?} is no longer {expected} bytes long")]
     Changed { path: PathBuf, expected: u64 },
+    #[error("{path:?} is cut off: it ends before byte {end}")]
+    CutOff { path: PathBuf, end: u64 },
 }
 
 impl Content {
@@ -33,7 +35,7 @@ impl Content {
     pub fn len(&self) -> u64 {
         match self {
             Content::Bytes(bytes) => bytes.len() as u64,
-            Content::Host { size, .. } => *size,
+            Content::Host { size, .. } | Content::Part { size, .. } => *size,
         }
     }
 
@@ -46,23 +48,38 @@ impl Content {
     pub fn open(&self) -> io::Result<Box<dyn Read>> {
         match self {
             Content::Bytes(bytes) => Ok(Box::new(Cursor::new(Arc::clone(bytes)))),
-            Content::Host { path, size } => {
-                let path = path.clone();
-                match File::open(&path) {
-                    Ok(file) => Ok(Box::new(HostReader {
-                        file,
-                        path,
-                        size: *size,
-                        left: *size,
-                    })),
-                    Err(source) => Err(wrapped(
-                        source.kind(),
-                        ReadContentError::Open { path, source },
-                    )),
-                }
+            Content::Host { path, size } => Ok(Box::new(HostReader {
+                file: open(path)?,
+                path: path.clone(),
+                start: 0,
+                size: *size,
+                left: *size,
+                of: Of::Whole,
+            })),
+            Content::Part { path, start, size } => {
+                let mut file = open(path)?;
+                file.seek(SeekFrom::Start(*start)).map_err(|source| {
+                    let path = path.clone();
+                    wrapped(source.kind(), ReadContentError::Read { path, source })
+                })?;
+                Ok(Box::new(HostReader {
+                    file,
+                    path: path.clone(),
+                    start: *start,
+                    size: *size,
+                    left: *size,
+                    of: Of::Part,
+                }))
             }
         }
     }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    File::open(path).map_err(|source| {
+        let path = path.to_owned();
+        wrapped(source.kind(), ReadContentError::Open { path, source })
+    })
 }
 
 /// What a user can do about a failed read or write of a file's content; `None` where nothing comes to mind.
@@ -103,8 +120,17 @@ pub(crate) fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize
 struct HostReader {
     file: File,
     path: PathBuf,
+    start: u64,
     size: u64,
     left: u64,
+    of: Of,
+}
+
+/// What of a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Whole,
+    Part,
 }
 
 impl Read for HostReader {
@@ -113,6 +139,9 @@ impl Read for HostReader {
             return Ok(0);
         }
         if self.left == 0 {
+            if self.of == Of::Part {
+                return Ok(0);
+            }
             // One byte more than promised is as wrong as one too few.
             return match self.read_file(&mut [0])? {
                 0 => Ok(0),
@@ -141,11 +170,18 @@ impl HostReader {
     }
 
     fn changed(&self) -> io::Error {
-        let (path, expected) = (self.path.clone(), self.size);
-        wrapped(
-            ErrorKind::InvalidData,
-            ReadContentError::Changed { path, expected },
-        )
+        let path = self.path.clone();
+        let error = match self.of {
+            Of::Whole => ReadContentError::Changed {
+                path,
+                expected: self.size,
+            },
+            Of::Part => ReadContentError::CutOff {
+                path,
+                end: self.start.saturating_add(self.size),
+            },
+        };
+        wrapped(ErrorKind::InvalidData, error)
     }
 }
 
@@ -171,9 +207,16 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("file");
         fs::write(&path, "12345").unwrap();
+        let longer = scratch.path().join("longer");
+        fs::write(&longer, "0123456").unwrap();
         for content in [
             Content::Bytes(Arc::from(*b"12345")),
             Content::Host { path, size: 5 },
+            Content::Part {
+                path: longer,
+                start: 1,
+                size: 5,
+            },
         ] {
             assert_eq!(content.len(), 5);
             assert_eq!(read(&content).unwrap(), b"12345");
@@ -190,6 +233,23 @@ mod tests {
             let error = read(&Content::Host { path, size: 5 }).unwrap_err();
             assert!(error.to_string().ends_with("is no longer 5 bytes long"));
             assert!(hint(&error).unwrap().contains("try again"));
+        }
+    }
+
+    #[test]
+    fn a_part_that_its_file_no_longer_has_is_an_error_that_says_so() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("file");
+        for now in ["", "12", "1234"] {
+            fs::write(&path, now).unwrap();
+            let path = path.clone();
+            let (start, size) = (3, 2);
+            let error = read(&Content::Part { path, start, size }).unwrap_err();
+            let said = error.to_string();
+            assert!(
+                said.ends_with("is cut off: it ends before byte 5"),
+                "{said}"
+            );
         }
     }
 

@@ -9,6 +9,7 @@ mod layout;
 
 mod directory;
 mod inode;
+mod read;
 mod superblock;
 
 use std::fs::File;
@@ -23,6 +24,8 @@ use crate::content;
 use crate::copier::{Copier, CopyError};
 use crate::tree::{Kind, Tree};
 use layout::Layout;
+
+pub use read::{Image, ReadErofsError, read};
 
 /// Block size in bytes: Linux demands at most a page, and DAX demands exactly one.
 pub const BLOCK: u64 = 4096;

@@ -66,6 +66,12 @@ pub enum Content {
         path: PathBuf,
         size: u64,
     },
+    /// Bytes of a file of the host, copied in the same way: what an image has of a file.
+    Part {
+        path: PathBuf,
+        start: u64,
+        size: u64,
+    },
 }
 
 /// Why an entry cannot stand where it was put.

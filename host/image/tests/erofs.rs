@@ -5,7 +5,7 @@ mod trees;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{Seek, Write};
+use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -320,4 +320,83 @@ fn what_no_image_can_address_is_refused_and_not_attempted() {
         assert!(matches!(error, WriteErofsError::TooLarge), "{error}");
         assert_eq!(out.metadata().unwrap().len(), 0);
     }
+}
+
+/// A tree without what a file is read from: its contents instead.
+fn contents(tree: &Tree) -> Vec<(PathBuf, Entry)> {
+    let entries = tree.iter().map(|(path, entry)| {
+        let mut entry = entry.clone();
+        if let Kind::File(content) = &entry.kind {
+            let mut bytes = Vec::new();
+            content.open().unwrap().read_to_end(&mut bytes).unwrap();
+            entry.kind = Kind::File(Content::Bytes(bytes.into()));
+        }
+        (path.to_owned(), entry)
+    });
+    entries.collect()
+}
+
+#[test]
+fn what_was_written_is_read_back() {
+    let mut written = everyday_tree();
+    for (path, entry) in [
+        ("/tty", Entry::char_device(0o620, 5, 0xf_1234)),
+        ("/disk", Entry::block_device(0o660, 0xabc, 1)),
+        ("/pipe", Entry::fifo(0o600)),
+    ] {
+        written.insert(path, entry).unwrap();
+    }
+    let (_scratch, path) = image(&written, &options());
+    let read = erofs::read(&path).unwrap();
+    assert_eq!(read.uuid, options().uuid);
+    assert!(contents(&read.tree) == contents(&written));
+    // And the same image comes of it again: nothing is lost.
+    let (_again, again) = image(&read.tree, &options());
+    assert!(fs::read(&again).unwrap() == fs::read(&path).unwrap());
+}
+
+#[test]
+fn a_damaged_image_is_an_error_and_never_a_panic() {
+    let mut small = tree([
+        ("/folder", Entry::directory(0o755)),
+        ("/folder/link", Entry::symlink("file")),
+        ("/folder/tty", Entry::char_device(0o620, 5, 1)),
+    ]);
+    // More inodes than the block that has a checksum, and more names than a block.
+    for n in 0..80 {
+        let entry = Entry::file(0o644, [n]).owned_by(n.into(), 100_000);
+        let name = format!("/folder/{n}{}", "x".repeat(50));
+        small.insert(name, entry).unwrap();
+    }
+    let options = Options {
+        large_file_alignment: 4096,
+        image_alignment: 4096,
+        ..options()
+    };
+    let (_scratch, path) = image(&small, &options);
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    let flip = |at: u64, bits: u8| {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ bits], at).unwrap();
+    };
+    let mut refused = 0;
+    for at in (4096..20_000).step_by(11) {
+        flip(at, 0xa5);
+        refused += usize::from(erofs::read(&path).is_err());
+        flip(at, 0xa5);
+    }
+    // A name or an owner can be another one, and an image all the same.
+    assert!(refused > 100, "{refused}");
+    let said = || erofs::read(&path).unwrap_err().to_string();
+    flip(1024 + 16, 1);
+    assert!(said().ends_with("its superblock has another checksum"));
+    flip(1024 + 16, 1);
+    assert!(contents(&erofs::read(&path).unwrap().tree) == contents(&small));
+    let length = file.metadata().unwrap().len();
+    file.set_len(length - 1).unwrap();
+    assert!(said().contains("is damaged: it ends at"), "{}", said());
+    file.set_len(0).unwrap();
+    file.set_len(length).unwrap();
+    assert!(said().ends_with("is no EROFS image"), "{}", said());
 }

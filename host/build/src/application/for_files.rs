@@ -90,7 +90,7 @@ impl ForFiles {
 }
 
 /// What the filesystem of a volume is called.
-pub(super) fn label(name: &str) -> &str {
+pub(crate) fn label(name: &str) -> &str {
     // Names of volumes are ASCII.
     name.get(..MAX_LABEL).unwrap_or(name)
 }

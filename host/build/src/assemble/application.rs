@@ -10,12 +10,14 @@ use nodeos_vm::machine::{Machine, MappedImage, Network, PortForward};
 use nodeos_vm::{firecracker, libvirt, run_sh};
 
 use super::image::{self, Image, MTIME};
-use super::{Bare, Booted, BuildError, Made, output};
+use super::{Bare, Booted, BuildError, Made, Renewal, UsersOrder, output};
+use crate::application::contents::Contents;
 use crate::application::volume::{self, Identity};
 use crate::application::{Application, ForFiles, LayerImage};
 use crate::cache::KeyHasher;
 use crate::context::Context;
 use crate::fetch::UsedInput;
+use crate::format::{self, Goods, Packed};
 use crate::kernel::Kernel;
 use crate::recipe::{Arch, Format, Recipe};
 
@@ -42,6 +44,17 @@ pub struct ApplicationOrder<'a> {
     pub files: &'a ForFiles,
     pub memory_mib: u32,
     pub cpus: u32,
+    /// What happens to volumes that are there.
+    pub renewal: Renewal,
+}
+
+/// An application that is packed with its system.
+#[derive(Debug)]
+pub struct PackOrder<'a> {
+    pub application: &'a Application,
+    pub files: &'a ForFiles,
+    /// What happens to a disk that a machine has written to.
+    pub renewal: Renewal,
 }
 
 /// The files.
@@ -119,10 +132,7 @@ pub fn publish(
 ) -> Result<ApplicationOutput, BuildError> {
     let System { recipe, image, .. } = system;
     let application = order.application;
-    let dir = out
-        .join(recipe.arch.as_str())
-        .join(format!("application-{}", application.name))
-        .join(Format::Qemu.as_str());
+    let dir = folder(application, recipe.arch, Format::Qemu, out);
     output::writable(&dir)?;
     let mut images = vec![
         (system.kernel.vmlinux.as_path(), KERNEL),
@@ -146,7 +156,7 @@ pub fn publish(
     let volumes = order.files.volume_names(&application.config);
     let volumes: Vec<PathBuf> = volumes
         .into_iter()
-        .map(|name| provide_volume(&dir, application, name))
+        .map(|name| provide_volume(&dir, application, name, order.renewal))
         .collect::<Result<_, _>>()?;
     let machine = machine(system, order, &volumes);
     names.extend(volumes);
@@ -169,6 +179,44 @@ pub fn publish(
         inputs: system.inputs.clone(),
         dir,
     })
+}
+
+/// Packs an application in a format other than that of files for QEMU, into its folder below `out`. `recipe` is that of its system;
+/// its layer is the format's.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn pack(
+    ctx: &Context,
+    recipe: &Recipe,
+    format: Format,
+    order: &PackOrder<'_>,
+    out: &Path,
+) -> Result<Packed, BuildError> {
+    let recipe = Recipe {
+        layer: format.below_applications(),
+        ..*recipe
+    };
+    let dir = folder(order.application, recipe.arch, format, out);
+    output::writable(&dir)?;
+    let contents = Contents::read(order.application, order.files);
+    let contents = contents.map_err(BuildError::Application)?;
+    let made = Made::of(ctx, &recipe, Booted::of(format))?;
+    let users = UsersOrder {
+        renewal: order.renewal,
+        ..UsersOrder::default()
+    };
+    let goods = Goods::new(ctx, &recipe, &made, &users).with(&contents);
+    let packed = format::write(format, &goods, &dir)?;
+    output::publish(out, &dir, &packed.inputs)?;
+    Ok(packed)
+}
+
+/// `out/<arch>/application-<name>/<format>`.
+fn folder(application: &Application, arch: Arch, format: Format, out: &Path) -> PathBuf {
+    out.join(arch.as_str())
+        .join(format!("application-{}", application.name))
+        .join(format.as_str())
 }
 
 /// The images of an application and what they are called here, the lowest first.
@@ -244,13 +292,14 @@ fn about(order: &ApplicationOrder<'_>) -> Vec<String> {
 }
 
 /// The image of a volume: the one that is there, whatever is in it, or an empty one. The same application and name give the same.
-fn provide_volume(
+pub(crate) fn provide_volume(
     dir: &Path,
     application: &Application,
     name: &str,
+    renewal: Renewal,
 ) -> Result<PathBuf, BuildError> {
     let path = dir.join(format!("volume-{name}.img"));
-    if path.exists() {
+    if renewal == Renewal::Keep && path.exists() {
         return Ok(path);
     }
     let key = KeyHasher::new("volume")

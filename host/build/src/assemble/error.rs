@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use nodeos_image::erofs::ReadErofsError;
 use nodeos_image::ext4::WriteExt4Error;
 
 use crate::cache::{CacheError, free_space, human_bytes, is_disk_full};
@@ -43,6 +44,9 @@ pub enum BuildError {
         #[source]
         source: WriteExt4Error,
     },
+    /// An image of an application could not be read.
+    #[error("cannot pack the application")]
+    Application(#[source] ReadErofsError),
     #[error(transparent)]
     Loader(MakeLoaderError),
     /// Somebody's files are in it.
@@ -78,6 +82,10 @@ impl BuildError {
                 ))
             }
             BuildError::Users { source, .. } => source.hint(),
+            BuildError::Application(_) => Some(
+                "nodeos cache clean dependencies applications removes it, and the next build makes it again"
+                    .to_owned(),
+            ),
             BuildError::Loader(e) => e.hint(),
             BuildError::InUse { .. } => Some(
                 "--fresh makes a new one, and its files are lost then; or give another folder with --out"

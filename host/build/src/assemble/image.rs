@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::BuildError;
 use nodeos_vm::machine::Root;
 
+use crate::application::contents::Contents;
 use crate::cache::{Key, KeyHasher, Kind, MakeEntryError};
 use crate::context::Context;
-use crate::layer::{Parts, Stack, sources_json};
+use crate::layer::{LayerError, Parts, Stack, sources_json};
 use crate::recipe::RootKind;
 
 /// Raised when the writers change what they write.
@@ -52,6 +53,16 @@ pub(crate) fn file_name(root: RootKind) -> &'static str {
 
 /// The image: from the cache, else written.
 pub(crate) fn make(ctx: &Context, stack: &Stack, parts: &Parts<'_>) -> Result<Image, BuildError> {
+    make_with(ctx, stack, parts, None)
+}
+
+/// As [`make`], with an application in it.
+pub(crate) fn make_with(
+    ctx: &Context,
+    stack: &Stack,
+    parts: &Parts<'_>,
+    application: Option<&Contents<'_>>,
+) -> Result<Image, BuildError> {
     let recipe = parts.recipe;
     let name = file_name(recipe.root);
     let mut hasher = KeyHasher::new("image")
@@ -73,15 +84,23 @@ pub(crate) fn make(ctx: &Context, stack: &Stack, parts: &Parts<'_>) -> Result<Im
                 source: source.into(),
             })?;
     }
+    let mut what = recipe.layer.to_string();
+    if let Some(contents) = application {
+        hasher = contents.hash(hasher);
+        what = contents.application.name.clone();
+    }
     let key = hasher.finish();
-    let label = format!(
-        "{} {} ({}, {name})",
-        recipe.layer, recipe.flavor, recipe.libc
-    );
+    let label = format!("{what} {} ({}, {name})", recipe.flavor, recipe.libc);
     let write = |dir: &Path| {
         let step = ctx.progress.begin(&format!("write {name}"), None);
         let path = dir.join(name);
-        let tree = stack.tree(parts).map_err(BuildError::Layer)?;
+        let mut tree = stack.tree(parts).map_err(BuildError::Layer)?;
+        if let Some(contents) = application {
+            let layer = recipe.layer;
+            contents
+                .put_into(&mut tree)
+                .map_err(|source| BuildError::Layer(LayerError::Insert { layer, source }))?;
+        }
         write_image(&tree, recipe.root, &key, &path).map_err(|source| BuildError::Image {
             path: path.clone(),
             source,

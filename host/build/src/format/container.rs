@@ -4,26 +4,24 @@
 //! that, and is a session's walls already. So in one there is no broker, no login and no service: what is started is
 //! Node.js, the shell of the first user, or an application, as an unprivileged user from the first instruction on.
 
+mod application;
+mod blob;
+
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nodeos_image::oci;
 use nodeos_image::tree::{Content, Entry, InsertEntryError, Kind as EntryKind, Tree};
 use nodeos_spec::boot::{BootSpec, LIBC, PATH as BOOT_JSON};
-use serde::{Deserialize, Serialize};
 
 use super::Goods;
+use crate::application::contents::lay_over;
 use crate::assemble::BuildError;
-use crate::assemble::image::MTIME;
-use crate::cache::{KeyHasher, Kind, MakeEntryError};
 use crate::layer::{LayerError, Stack, users};
 use crate::recipe::{Layer, Recipe, RootKind};
 
-/// Raised when the writers change what they write.
-const BUILD_VERSION: &str = "1";
+pub(super) use blob::{Blob, blob};
+
 /// [`MTIME`] as image-spec wants it.
 const CREATED: &str = "2014-03-01T00:00:00Z";
 
@@ -66,8 +64,8 @@ const FILLED: [&str; 2] = ["/etc/hostname", "/etc/resolv.conf"];
 
 /// A root filesystem in layers, and how it is started.
 pub(super) struct Container {
-    /// What people call it.
-    pub(super) name: String,
+    /// What people call it: NAME:TAG.
+    pub(super) names: Vec<String>,
     /// What each is for and what is in it, the lowest first.
     pub(super) layers: Vec<(String, Tree)>,
     pub(super) start: oci::Start,
@@ -83,12 +81,6 @@ pub(super) struct Person {
     pub(super) gid: u32,
     pub(super) home: String,
     pub(super) shell: String,
-}
-
-/// A layer that was written.
-pub(super) struct Blob {
-    pub(super) layer: oci::Layer,
-    pub(super) path: PathBuf,
 }
 
 impl Container {
@@ -122,24 +114,28 @@ impl Container {
         }
         let start = start(top.layer, &people, recipe);
         layers.push((top.layer.to_string(), tree.above(&below)));
-        Ok(Container {
-            name: match top.layer {
-                Layer::Usersfs => NAME.to_owned(),
-                layer => layer.to_string(),
-            },
+        let name = match top.layer {
+            Layer::Usersfs => NAME.to_owned(),
+            layer => layer.to_string(),
+        };
+        let tags = ["latest", env!("CARGO_PKG_VERSION")];
+        let mut container = Container {
+            names: tags.map(|tag| format!("nodeos/{name}:{tag}")).into(),
             layers,
             start,
             people,
-        })
+        };
+        if let Some(contents) = goods.application {
+            application::add(&mut container, tree, contents).map_err(insert_error)?;
+        }
+        Ok(container)
     }
 
     /// All layers as one.
     pub(super) fn whole(self, layer: Layer) -> Result<Tree, BuildError> {
         let mut whole = Tree::new();
         for (_, tree) in self.layers {
-            whole
-                .merge(tree)
-                .map_err(|source| insert_error(layer, source))?;
+            lay_over(&mut whole, tree).map_err(|source| insert_error(layer, source))?;
         }
         Ok(whole)
     }
@@ -161,90 +157,10 @@ impl Container {
     }
 }
 
-/// A tree as a packed archive, from the cache where it is there. It is looked for by its contents.
-pub(super) fn blob(goods: &Goods<'_>, name: &str, tree: &Tree) -> Result<Blob, BuildError> {
-    const FILE: &str = "layer.tar.gz";
-    #[derive(Serialize, Deserialize)]
-    struct MadeFrom {
-        digest: String,
-        diff_id: String,
-        size: u64,
-    }
-    let image_error = |path: &Path, source: Box<dyn std::error::Error + Send + Sync>| {
-        let path = path.to_owned();
-        BuildError::Image { path, source }
-    };
-    let mut hasher = KeyHasher::new("packed layer").text("version", BUILD_VERSION);
-    for (path, entry) in tree.iter() {
-        let numbers = [u32::from(entry.st_mode()), entry.uid, entry.gid];
-        let numbers: Vec<u8> = numbers
-            .iter()
-            .flat_map(|number| number.to_le_bytes())
-            .collect();
-        hasher = hasher
-            .bytes("path", path.as_os_str().as_bytes())
-            .bytes("numbers", &numbers);
-        hasher = match &entry.kind {
-            EntryKind::File(Content::Bytes(bytes)) => hasher.bytes("bytes", bytes),
-            EntryKind::File(Content::Host { path, .. }) => hasher
-                .path("file", path)
-                .map_err(|source| image_error(path, source.into()))?,
-            EntryKind::Symlink(target) => hasher.bytes("link", target.as_os_str().as_bytes()),
-            // A container has no devices of its own: whoever runs it makes them.
-            EntryKind::Directory
-            | EntryKind::Fifo
-            | EntryKind::CharDevice { .. }
-            | EntryKind::BlockDevice { .. } => hasher,
-        };
-    }
-    let made_by = format!("nodeos build: {name}");
-    let make = |dir: &Path| {
-        let step = goods.ctx.progress.begin(&format!("pack {name}"), None);
-        let path = dir.join(FILE);
-        let write = || -> Result<oci::Layer, Box<dyn std::error::Error + Send + Sync>> {
-            let mut out = BufWriter::new(File::create_new(&path)?);
-            let layer = oci::write_layer(tree, MTIME.into(), &made_by, &mut out)?;
-            out.flush()?;
-            read_only(&path)?;
-            Ok(layer)
-        };
-        let layer = write().map_err(|source| image_error(&path, source))?;
-        step.finish("");
-        Ok::<_, BuildError>(MadeFrom {
-            digest: layer.digest.0,
-            diff_id: layer.diff_id.0,
-            size: layer.size,
-        })
-    };
-    let label = format!("{name} (packed)");
-    let entry = goods
-        .ctx
-        .cache
-        .get_or_make(goods.ctx, Kind::Images, &hasher.finish(), &label, make)
-        .map_err(MakeEntryError::into_make)?;
-    let path = entry.dir.join(FILE);
-    let made: MadeFrom = entry.made_from().ok_or_else(|| {
-        let nothing = io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the cache does not know its sum",
-        );
-        image_error(&path, nothing.into())
-    })?;
-    Ok(Blob {
-        layer: oci::Layer {
-            digest: oci::Digest(made.digest),
-            diff_id: oci::Digest(made.diff_id),
-            size: made.size,
-            created_by: made_by,
-        },
-        path,
-    })
-}
-
-/// The output folder holds links to the cache: nobody is to change them.
-fn read_only(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o444))
+/// What an archive with all of it holds, for those who look into the cache.
+pub(super) fn what<'a>(goods: &Goods<'a>) -> &'a str {
+    let application = goods.application.map(|contents| &contents.application.name);
+    application.map_or(goods.recipe.layer.as_str(), String::as_str)
 }
 
 /// The filesystem of a machine with these layers.
@@ -412,7 +328,7 @@ fn settle(tree: &mut Tree, homes: &Tree, people: &[Person]) -> Result<(), Insert
 }
 
 /// passwd(5) and group(5), in the order of their numbers.
-fn describe(tree: &mut Tree, people: &[Person]) -> Result<(), InsertEntryError> {
+pub(super) fn describe(tree: &mut Tree, people: &[Person]) -> Result<(), InsertEntryError> {
     let mut people: Vec<&Person> = people.iter().collect();
     people.sort_by_key(|person| person.uid);
     let passwd: String = people

@@ -2,9 +2,10 @@
 //!
 //! Its partitions are, in this order: what GRUB needs for the firmware of old; the one that UEFI reads, with GRUB, menu and
 //! kernel; the system with its hash tree; as much room for the next system; and the users partition, which is last
-//! because it grows to the end of the device.
+//! because it grows to the end of the device. An application has its volumes there.
 
 mod menu;
+mod volumes;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -22,12 +23,14 @@ use sha2::{Digest, Sha256};
 
 use super::loader::{self, Bios};
 use super::{Goods, Packed};
+use crate::application::volume;
 use crate::assemble::image::Image;
 use crate::assemble::{BuildError, Renewal, UsersImage, output};
 use crate::cache::{Key, KeyHasher};
 use crate::fetch::UsedInput;
 use crate::fetch::checksum::sha256_of;
 use crate::recipe::RootKind;
+use volumes::Volume;
 
 /// Raised when what is written changes in another way than by its parts.
 const BUILD_VERSION: &str = "1";
@@ -43,7 +46,6 @@ const SLOT_STEP: u64 = 64 * MIB;
 /// The place of the partition with menu and kernel, from 0.
 const EFI_SYSTEM: usize = 1;
 const SYSTEM: usize = 2;
-const USERS: usize = 4;
 /// The name of the users partition.
 pub(super) const USERS_NAME: &str = "nodeos-users";
 
@@ -129,21 +131,21 @@ fn is_there(path: &Path, disk: Guid, renewal: Renewal) -> Result<bool, BuildErro
     }
 }
 
-/// The table of a disk of ours that no machine has written to.
+/// The table of a disk of ours, if no machine has written to what is somebody's on it.
 fn unused(file: &File) -> Option<Table> {
     let read = |at, length| {
         let mut bytes = vec![0; length];
         file.read_exact_at(&mut bytes, at).ok().map(|()| bytes)
     };
     let table = Table::read(SECTOR, 1, read).ok()?;
-    let mut users = table.partitions.iter().flatten();
-    match users.find(|partition| partition.name == USERS_NAME) {
-        None => Some(table),
-        Some(users) => {
-            let superblock = Superblock::read(&read(users.first * SECTOR, NEEDED)?).ok()?;
-            (superblock.last_mount == 0).then_some(table)
-        }
-    }
+    let mut kept = table.partitions.iter().flatten();
+    let is_unused = kept.all(|partition| {
+        let is_somebodys = partition.name == USERS_NAME || volumes::is_one(partition);
+        let head = || read(partition.first.checked_mul(SECTOR)?, NEEDED);
+        let superblock = || Superblock::read(&head()?).ok();
+        !is_somebodys || superblock().is_some_and(|superblock| superblock.last_mount == 0)
+    });
+    is_unused.then_some(table)
 }
 
 /// What goes into the image.
@@ -152,6 +154,7 @@ struct Parts {
     uefi: Vec<u8>,
     system: Image,
     users: Option<UsersImage>,
+    volumes: Vec<Volume>,
     key: Key,
 }
 
@@ -159,16 +162,17 @@ type WriteError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Parts {
     fn make(goods: &Goods<'_>, scratch: &Path) -> Result<Parts, BuildError> {
-        let (ctx, recipe) = (goods.ctx, goods.recipe);
+        let ctx = goods.ctx;
         let bios = loader::bios(ctx, EFI_SYSTEM + 1, scratch).map_err(BuildError::Loader)?;
         let uefi = loader::uefi(ctx, scratch).map_err(BuildError::Loader)?;
         let system = goods.system(RootKind::Disk)?;
         let users = goods.users(&scratch.join("users.img"))?;
+        let volumes = volumes::make(goods, scratch)?;
         let mut key = KeyHasher::new("disk")
             .text("version", BUILD_VERSION)
             .text(
                 "menu",
-                &menu::menu(recipe, users.as_ref().map(|_| Guid::LINUX)),
+                &menu::menu(goods, users.as_ref().map(|_| Guid::LINUX)),
             )
             .text("kernel", goods.kernel().key.as_str())
             .text("system", system.key.as_str())
@@ -181,11 +185,15 @@ impl Parts {
                 .bytes("users", &uuid.unwrap_or_default())
                 .text("users size", &users.bytes.to_string());
         }
+        for volume in &volumes {
+            key = key.text("volume", &volume.partition);
+        }
         Ok(Parts {
             bios,
             uefi,
             system,
             users,
+            volumes,
             key: key.finish(),
         })
     }
@@ -220,6 +228,8 @@ impl Parts {
         ];
         let users = self.users.iter();
         parts.extend(users.map(|users| part(Guid::LINUX, USERS_NAME, users.bytes)));
+        let volumes = self.volumes.iter();
+        parts.extend(volumes.map(|volume| part(Guid::LINUX, &volume.partition, volume::BYTES)));
         Layout::of(self.guid("disk"), SECTOR, &parts)
     }
 
@@ -237,8 +247,11 @@ impl Parts {
         let place = layout.places[SYSTEM].clone();
         copy_image(&system, out, place.start)?;
         out.write_all_at(&tree.bytes, place.start + self.system.bytes)?;
-        if let Some(users) = &self.users {
-            copy_image(&File::open(&users.path)?, out, layout.places[USERS].start)?;
+        // What is somebody's comes last: the users' files, or an application's.
+        let users = self.users.iter().map(|users| &users.path);
+        let kept = users.chain(self.volumes.iter().map(|volume| &volume.image));
+        for (image, place) in kept.zip(&layout.places[SYSTEM + 2..]) {
+            copy_image(&File::open(image)?, out, place.start)?;
         }
         let files = self.boot_files(
             goods,
@@ -271,10 +284,7 @@ impl Parts {
                 "EFI/BOOT/BOOTX64.EFI".to_owned(),
                 Content::Bytes(Arc::from(&self.uefi[..])),
             ),
-            (
-                format!("{folder}/grub.cfg"),
-                text(menu::menu(goods.recipe, users)),
-            ),
+            (format!("{folder}/grub.cfg"), text(menu::menu(goods, users))),
             (in_slot("slot.cfg"), text(slot.to_owned())),
             (in_slot("sums"), text(menu::sums(&sum))),
             (

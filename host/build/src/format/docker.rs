@@ -21,8 +21,6 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError>
     let config = container.image(goods, &blobs).documents("").config;
     let config_name = format!("{}.json", config.digest.0);
     let layers: Vec<String> = blobs.iter().map(layer_name).collect();
-    let names =
-        ["latest", env!("CARGO_PKG_VERSION")].map(|tag| format!("nodeos/{}:{tag}", container.name));
     let path = dir.join(FILE);
     let image_error = |source: Box<dyn std::error::Error + Send + Sync>| BuildError::Image {
         path: path.clone(),
@@ -30,7 +28,7 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError>
     };
     let contents = || -> Result<Tree, InsertEntryError> {
         let mut tree = Tree::new();
-        let manifest = docker_manifest(&config_name, &layers, &names);
+        let manifest = docker_manifest(&config_name, &layers, &container.names);
         tree.insert(Path::new("/").join(MANIFEST), Entry::file(0o644, manifest))?;
         tree.insert(
             Path::new("/").join(&config_name),

@@ -29,7 +29,7 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path, sums: Sums) -> Result<Packed,
     // What boot loaders start; QEMU alone would take the other kind.
     output::link(&kernel.bzimage, &files[0])?;
     output::link(&system.path, &files[1])?;
-    output::write(&files[2], &script(goods.recipe.flavor, archive), 0o644)?;
+    output::write(&files[2], &script(goods, archive), 0o644)?;
     if sums == Sums::Written {
         let text: Result<String, BuildError> = files.iter().map(|path| sum(path)).collect();
         let path = dir.join(SUMS);
@@ -40,22 +40,23 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path, sums: Sums) -> Result<Packed,
 }
 
 /// What iPXE is told. File names are relative to the script's own address.
-fn script(flavor: Flavor, archive: &str) -> String {
+fn script(goods: &Goods<'_>, archive: &str) -> String {
+    let (title, words) = (goods.title(), goods.words());
     // The last console is the one that people work at.
-    let consoles = match flavor {
+    let consoles = match goods.recipe.flavor {
         Flavor::Mainframe => "console=tty0 console=ttyS0,115200",
         Flavor::Workstation => "console=ttyS0,115200 console=tty0",
     };
     format!(
         "#!ipxe\n\
-         # Boots NodeOS from the folder of this script, over HTTP or TFTP:\n\
+         # Boots {title} from the folder of this script, over HTTP or TFTP:\n\
          #   chain http://SERVER/boot.ipxe\n\
          # initrd= is for UEFI, where the kernel asks for its archive by name.\n\
-         kernel {KERNEL} initrd={archive} rootfstype=ramfs quiet panic=10 {consoles} || goto failed\n\
+         kernel {KERNEL} initrd={archive} rootfstype=ramfs quiet panic=10 {consoles}{words} || goto failed\n\
          initrd {archive} || goto failed\n\
          boot || goto failed\n\
          :failed\n\
-         echo NodeOS could not be loaded\n\
+         echo {title} could not be loaded\n\
          shell\n"
     )
 }

@@ -11,7 +11,8 @@ const FILE: &str = "root.tar.gz";
 pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError> {
     let layer = goods.recipe.layer;
     let whole = Container::of(goods)?.whole(layer)?;
-    let blob = container::blob(goods, &format!("{layer} in one"), &whole)?;
+    let name = format!("{} in one", container::what(goods));
+    let blob = container::blob(goods, &name, &whole)?;
     let path = dir.join(FILE);
     output::link(&blob.path, &path)?;
     Packed::of(goods, dir, vec![path])

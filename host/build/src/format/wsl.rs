@@ -6,7 +6,9 @@
 
 use std::path::Path;
 
+use nodeos_image::oci;
 use nodeos_image::tree::{Entry, InsertEntryError, Tree};
+use serde_json::json;
 
 use super::container::{self, Container, Person};
 use super::{Goods, Packed};
@@ -17,6 +19,8 @@ const FILE: &str = "nodeos.wsl";
 /// An N on a hexagon, of 16, 32 and 256 pixels: those that Windows shows.
 const ICON: &[u8] = include_bytes!("wsl/nodeos.ico");
 const ICON_PATH: &str = "/usr/lib/wsl/nodeos.ico";
+/// The shell of who runs an application.
+const SHELL: &str = "/usr/lib/wsl/application";
 /// What WSL brings, or writes into each system that it starts.
 const WINDOWS_OWN: [&str; 5] = [
     "/init",
@@ -29,17 +33,44 @@ const WINDOWS_OWN: [&str; 5] = [
 pub(super) fn write(goods: &Goods<'_>, dir: &Path) -> Result<Packed, BuildError> {
     let layer = goods.recipe.layer;
     let container = Container::of(goods)?;
-    let people = container.people.clone();
+    let mut people = container.people.clone();
+    let start = container.start.clone();
     let mut tree = container.whole(layer)?;
-    complete(&mut tree, &people)
-        .map_err(|source| BuildError::Layer(LayerError::Insert { layer, source }))?;
-    let blob = container::blob(goods, &format!("{layer} for WSL"), &tree)?;
+    let mut make = || {
+        if goods.application.is_some() {
+            be_the_shell(&mut tree, &mut people, &start)?;
+        }
+        complete(&mut tree, &people, goods.title())
+    };
+    make().map_err(|source| BuildError::Layer(LayerError::Insert { layer, source }))?;
+    let name = format!("{} for WSL", container::what(goods));
+    let blob = container::blob(goods, &name, &tree)?;
     let path = dir.join(FILE);
     output::link(&blob.path, &path)?;
     Packed::of(goods, dir, vec![path])
 }
 
-fn complete(tree: &mut Tree, people: &[Person]) -> Result<(), InsertEntryError> {
+/// Windows starts its user's shell: here it is the application, in its folder and with its variables.
+fn be_the_shell(
+    tree: &mut Tree,
+    people: &mut [Person],
+    start: &oci::Start,
+) -> Result<(), InsertEntryError> {
+    let value = json!({ "argv": start.cmd, "cwd": start.working_dir, "env": start.env });
+    let script = format!(
+        "#!/bin/node\n\
+         const {{ argv, cwd, env }} = {value};\n\
+         process.chdir(cwd);\n\
+         process.execve(argv[0], argv, {{ ...process.env, ...env }});\n"
+    );
+    tree.insert_with_folders(SHELL, Entry::file(0o555, script.into_bytes()), 0o755)?;
+    if let Some(person) = people.last_mut() {
+        person.shell = SHELL.to_owned();
+    }
+    container::describe(tree, people)
+}
+
+fn complete(tree: &mut Tree, people: &[Person], name: &str) -> Result<(), InsertEntryError> {
     for path in WINDOWS_OWN {
         tree.remove(path);
     }
@@ -56,7 +87,7 @@ fn complete(tree: &mut Tree, people: &[Person]) -> Result<(), InsertEntryError> 
         (
             "/etc/wsl-distribution.conf",
             0o644,
-            distribution(person).into_bytes(),
+            distribution(person, name).into_bytes(),
         ),
         ("/etc/shadow", 0o400, shadow.into_bytes()),
         ("/etc/profile", 0o644, PROFILE.as_bytes().to_vec()),
@@ -80,9 +111,9 @@ fn settings(person: &Person) -> String {
 }
 
 /// wsl-distribution.conf: what it is called, who it begins with, and its picture in the start menu.
-fn distribution(person: &Person) -> String {
+fn distribution(person: &Person, name: &str) -> String {
     format!(
-        "[oobe]\ndefaultUid = {}\ndefaultName = NodeOS\n\n[shortcut]\nenabled = true\nicon = {ICON_PATH}\n\n\
+        "[oobe]\ndefaultUid = {}\ndefaultName = {name}\n\n[shortcut]\nenabled = true\nicon = {ICON_PATH}\n\n\
          [windowsterminal]\nenabled = true\n",
         person.uid
     )

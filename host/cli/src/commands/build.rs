@@ -14,6 +14,7 @@ use nodeos_build::format::Packed;
 use nodeos_build::recipe::{Format, Profile, Recipe, RootKind};
 use serde_json::{Value, json};
 
+use crate::application::ApplicationArguments;
 use crate::arguments::{Global, Selection, one_of};
 use crate::environment;
 use crate::interrupt::Interrupt;
@@ -28,7 +29,7 @@ use crate::plan;
 /// comes from the cache. The folder and the files in it are printed.
 ///
 /// With --app the result is an application: the machine that `nodeos run` boots, as files that need nothing of NodeOS, with a script for
-/// QEMU, a domain for libvirt and a configuration for Firecracker.
+/// QEMU, a domain for libvirt and a configuration for Firecracker. With --format it is a container, a disk, and so on.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Print what was built as JSON
@@ -47,13 +48,26 @@ pub struct Arguments {
     pub profile: Option<Profile>,
     #[command(flatten)]
     pub selection: Selection,
+    /// Build the machine of an application: a folder with a package.json, a file that Node.js runs, or a package of npm's
+    ///
+    /// It goes into ARCH/application-NAME/FORMAT below --out. Flags go over what package.json says. All but memory, processors and the
+    /// ports of the host stands in the application's image.
+    #[arg(
+        long,
+        value_name = "DIR|FILE|PACKAGE",
+        help_heading = "An application",
+        conflicts_with_all = ["layer", "users", "users_size"]
+    )]
+    pub app: Option<String>,
     #[command(flatten)]
-    pub application: application::ApplicationArguments,
+    pub application: ApplicationArguments,
+    #[command(flatten)]
+    pub machine: application::MachineArguments,
 }
 
 /// Builds, and prints what came out.
 pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Result<(), Failure> {
-    if let Some(what) = &arguments.application.app {
+    if let Some(what) = &arguments.app {
         return application::run(what, arguments, global, streams);
     }
     let selection = &arguments.selection;

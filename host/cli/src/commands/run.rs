@@ -35,7 +35,7 @@ use crate::watch::{self, Looked, Made, Workshop};
 use crate::{ca_bundle, env_file, environment, memory, plan};
 
 pub use flags::Arguments;
-pub(super) use flags::{Size, ports, size};
+pub(crate) use flags::{Size, ports, size};
 
 /// Memory of a machine that nobody counted, in MiB: Linux and Node.js take a quarter of it.
 const DEFAULT_MEMORY_MIB: u32 = 128;

@@ -29,6 +29,20 @@ pub enum Caution {
     Forced,
 }
 
+/// Looks whether there is a disk or file that may be written to, and how large it is. Nothing is opened.
+///
+/// # Errors
+/// [`InstallError`].
+pub fn check(
+    path: &Path,
+    caution: Caution,
+    kernel: &Kernel,
+) -> Result<(u64, Option<Device>), InstallError> {
+    let (meta, device) = look(path, caution, kernel)?;
+    let size = device.as_ref().map_or(meta.len(), |device| device.size);
+    Ok((size, device))
+}
+
 /// Looks whether a disk or file can take the image, and opens it. Nothing is written.
 ///
 /// # Errors
@@ -40,30 +54,11 @@ pub fn open(
     kernel: &Kernel,
 ) -> Result<Target, InstallError> {
     let given = path.to_owned();
-    let meta = match fs::metadata(path) {
-        Ok(meta) => meta,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(InstallError::NoTarget { path: given });
-        }
-        Err(source) => {
-            return Err(InstallError::Read {
-                path: given,
-                source,
-            });
-        }
-    };
-    let kind = meta.file_type();
-    let device = if kind.is_block_device() {
-        Some(examine(path, caution, kernel)?)
-    } else if kind.is_file() {
-        let own = image.file.metadata().ok();
-        if own.is_some_and(|own| (own.dev(), own.ino()) == (meta.dev(), meta.ino())) {
-            return Err(InstallError::Itself { path: given });
-        }
-        None
-    } else {
-        return Err(InstallError::NotATarget { path: given });
-    };
+    let (meta, device) = look(path, caution, kernel)?;
+    let own = image.file.metadata().ok();
+    if own.is_some_and(|own| (own.dev(), own.ino()) == (meta.dev(), meta.ino())) {
+        return Err(InstallError::Itself { path: given });
+    }
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     if device.is_some() && caution == Caution::Careful {
@@ -112,6 +107,35 @@ pub fn open(
         size,
         device,
     })
+}
+
+/// What is at the path: a disk, or a file.
+fn look(
+    path: &Path,
+    caution: Caution,
+    kernel: &Kernel,
+) -> Result<(fs::Metadata, Option<Device>), InstallError> {
+    let given = path.to_owned();
+    let meta = match fs::metadata(path) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(InstallError::NoTarget { path: given });
+        }
+        Err(source) => {
+            return Err(InstallError::Read {
+                path: given,
+                source,
+            });
+        }
+    };
+    let kind = meta.file_type();
+    if kind.is_block_device() {
+        return Ok((meta, Some(examine(path, caution, kernel)?)));
+    }
+    match kind.is_file() {
+        true => Ok((meta, None)),
+        false => Err(InstallError::NotATarget { path: given }),
+    }
 }
 
 /// The disk behind a path, which may be a link such as those in `/dev/disk/by-id`.

@@ -7,7 +7,7 @@ use super::BLOCK;
 use super::inode::Inode;
 
 /// `struct erofs_dirent`.
-const DIRENT: usize = 12;
+pub(super) const DIRENT: usize = 12;
 
 pub(super) struct Directory<'a> {
     /// With the index of the inode that each means.

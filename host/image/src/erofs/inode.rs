@@ -9,12 +9,12 @@ use crate::tree::{Entry, Kind};
 pub(super) const SLOT: u64 = COMPACT;
 
 /// `struct erofs_inode_compact` and `struct erofs_inode_extended`.
-const COMPACT: u64 = 32;
-const EXTENDED: u64 = 64;
+pub(super) const COMPACT: u64 = 32;
+pub(super) const EXTENDED: u64 = 64;
 
 /// The field `i_format`: bit 0 says extended, bits 1 to 3 hold the data's layout, where 0 is `FLAT_PLAIN`.
-const FORMAT_COMPACT_PLAIN: u16 = 0;
-const FORMAT_EXTENDED_PLAIN: u16 = 1;
+pub(super) const FORMAT_COMPACT_PLAIN: u16 = 0;
+pub(super) const FORMAT_EXTENDED_PLAIN: u16 = 1;
 
 pub(super) struct Inode<'a> {
     pub(super) path: &'a Path,

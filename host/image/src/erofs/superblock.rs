@@ -7,16 +7,16 @@ use super::{BLOCK, Options};
 pub(super) const INODES: u64 = (OFFSET + LENGTH) as u64;
 
 /// Boot sectors may lie before (`EROFS_SUPER_OFFSET`).
-const OFFSET: usize = 1024;
+pub(super) const OFFSET: usize = 1024;
 
 /// `struct erofs_super_block`.
-const LENGTH: usize = 128;
+pub(super) const LENGTH: usize = 128;
 
 /// `EROFS_SUPER_MAGIC_V1`.
-const MAGIC: u32 = 0xE0F5_E1E2;
+pub(super) const MAGIC: u32 = 0xE0F5_E1E2;
 
 /// The place of the checksum in the superblock; while it is computed, there are zeros.
-const CHECKSUM: usize = 4;
+pub(super) const CHECKSUM: usize = 4;
 
 /// The superblock has a checksum; times are those of the last modification, as the build's time for compact inodes is.
 const FEATURES: u32 = 1 | 2;
@@ -56,7 +56,7 @@ pub(super) fn with_inodes(layout: &Layout<'_>, options: &Options) -> Vec<u8> {
 /// CRC-32C (RFC 3720, appendix B.4) without the final inversion, as the kernel's function of that name.
 ///
 /// Bit by bit: 3 KiB for each image do not deserve a table.
-fn crc32c(bytes: &[u8]) -> u32 {
+pub(super) fn crc32c(bytes: &[u8]) -> u32 {
     /// Castagnoli's polynomial, its bits reversed.
     const POLYNOMIAL: u32 = 0x82F6_3B78;
     bytes.iter().fold(u32::MAX, |sum, &byte| {

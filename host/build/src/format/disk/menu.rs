@@ -8,6 +8,7 @@ use nodeos_spec::cmdline;
 use nodeos_spec::device::gpt::Guid;
 
 use crate::fetch::checksum::hex;
+use crate::format::Goods;
 use crate::recipe::{Flavor, Layer, Recipe};
 
 /// The slot that is booted.
@@ -23,7 +24,12 @@ const BAUD: u32 = 115_200;
 const SECTOR: u64 = 512;
 
 /// The menu: `grub.cfg`.
-pub(super) fn menu(recipe: &Recipe, users: Option<Guid>) -> String {
+pub(super) fn menu(goods: &Goods<'_>, users: Option<Guid>) -> String {
+    menu_of(goods.recipe, goods.title(), &goods.words(), users)
+}
+
+/// Of a system that people see as `title`, whose kernel is told `words` in every entry.
+fn menu_of(recipe: &Recipe, title: &str, words: &str, users: Option<Guid>) -> String {
     let users = users.map_or(String::new(), |guid| {
         format!(" {}=PARTUUID={guid} {}", cmdline::USERS, cmdline::GROW)
     });
@@ -32,11 +38,11 @@ pub(super) fn menu(recipe: &Recipe, users: Option<Guid>) -> String {
         Flavor::Workstation => (screen(), serial(), "on the serial line"),
     };
     let mut entries = vec![
-        entry("NodeOS", &first, ""),
-        entry(&format!("NodeOS, {other_name}"), &other, ""),
+        entry(title, &first, ""),
+        entry(&format!("{title}, {other_name}"), &other, ""),
     ];
     match recipe.layer {
-        // What it boots is the prompt, or the one application.
+        // What it boots is the prompt, or the one application, whose machine nobody is to become root of.
         Layer::Barebones | Layer::Application => {}
         Layer::Initramfs | Layer::Usersfs => entries.extend([
             entry(
@@ -66,8 +72,8 @@ source $prefix/$slot/slot.cfg
 # Starts it with the words given. Linux checks the system itself, block by block; that it is the right Linux is checked here.
 function start {{
     if sha256sum --check $prefix/$slot/sums --prefix $prefix/$slot; then
-        echo "Loading NodeOS ..."
-        linux $prefix/$slot/kernel "dm-mod.create=$verity" dm-mod.waitfor=$device gpt root=/dev/dm-0 rootfstype=erofs ro init=/init quiet panic={PANIC}{users} "$@"
+        echo "Loading {title} ..."
+        linux $prefix/$slot/kernel "dm-mod.create=$verity" dm-mod.waitfor=$device gpt root=/dev/dm-0 rootfstype=erofs ro init=/init quiet panic={PANIC}{words}{users} "$@"
     else
         echo "The kernel on this disk is damaged, so it was not started. Write the image to the disk again."
         sleep --interruptible 3600
@@ -144,7 +150,7 @@ mod tests {
                 ..Recipe::BAREBONES
             };
             let users = layer.has_users().then(|| Guid::of(5));
-            super::menu(&recipe, users)
+            menu_of(&recipe, "NodeOS", "", users)
         };
         let people = menu(Layer::Usersfs, Flavor::Workstation);
         assert!(
@@ -168,5 +174,29 @@ mod tests {
             !prompt.contains("single") && !prompt.contains("nodeos.users"),
             "{prompt}"
         );
+    }
+
+    #[test]
+    fn an_application_is_called_by_its_name_and_offered_on_both_consoles() {
+        let recipe = Recipe {
+            layer: Layer::Application,
+            flavor: Flavor::Workstation,
+            ..Recipe::BAREBONES
+        };
+        let menu = menu_of(&recipe, "shop", " ip=::::shop::dhcp", None);
+        let entries: Vec<&str> = menu
+            .lines()
+            .filter(|line| line.starts_with("menuentry"))
+            .collect();
+        let expected = [
+            "menuentry \"shop\" {",
+            "menuentry \"shop, on the serial line\" {",
+        ];
+        assert_eq!(entries, expected);
+        assert!(
+            menu.contains(" panic=30 ip=::::shop::dhcp \"$@\"\n"),
+            "{menu}"
+        );
+        assert!(!menu.contains("/bin/node"), "{menu}");
     }
 }

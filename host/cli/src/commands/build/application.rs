@@ -1,81 +1,46 @@
 //! `nodeos build --app`: the machine of an application as files.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use clap::Args;
-use nodeos_build::application::{self, Application, ForFiles, Order, Source};
+use nodeos_build::application::{Application, ForFiles, Order, Source};
 use nodeos_build::assemble::application::{
-    ApplicationOrder, ApplicationOutput, System, check_out, publish,
+    ApplicationOrder, ApplicationOutput, PackOrder, check_out, pack, publish,
 };
-use nodeos_build::context::Context;
-use nodeos_build::recipe::{Flavor, Format, Layer, Libc, Recipe, RootKind};
-use nodeos_spec::package::LibcChoice;
-use nodeos_spec::package::port::PublishedPort;
-use nodeos_spec::package::volume::VolumeOrder;
+use nodeos_build::recipe::{Format, Layer, Recipe, RootKind};
+use nodeos_spec::package::Package;
 use nodeos_vm::{firecracker, libvirt};
 use serde_json::{Value, json};
 
 use super::entries;
+use crate::application::{self, chosen};
 use crate::arguments::Global;
 use crate::commands::run;
-use crate::env_file;
 use crate::environment;
-use crate::host_vm::HostVm;
 use crate::interrupt::{Interrupt, InterruptedError};
 use crate::memory::{self, Memory};
 use crate::output::errors::Failure;
 use crate::output::streams::Streams;
 use crate::output::{size, table};
 use crate::plan;
-use crate::training::Trainer;
 
-/// What can be said about an application, which is not a part of the multi-user system.
+/// What can be said about its machine, where there is a description of one.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "An application")]
-pub struct ApplicationArguments {
-    /// Build the machine of an application: a folder with a package.json, a file that Node.js runs, or a package of npm's
-    ///
-    /// It goes into ARCH/application-NAME/FORMAT below --out. Flags go over what package.json says. All but memory, processors and the
-    /// ports of the host stands in the application's image.
-    #[arg(
-        long,
-        value_name = "DIR|FILE|PACKAGE",
-        conflicts_with_all = ["layer", "flavor", "users", "users_size", "fresh"]
-    )]
-    pub app: Option<String>,
-    /// Arguments of the application
-    #[arg(last = true, value_name = "ARGS", requires = "app")]
-    pub args: Vec<String>,
-    /// Have run.sh pass connections to this host's port HOST on to the application's port GUEST
-    ///
-    /// As with `nodeos run`. Can be given several times.
-    #[arg(short, long = "port", value_name = "[IP:]HOST:GUEST", requires = "app")]
-    pub ports: Vec<PublishedPort>,
+pub struct MachineArguments {
     /// Give the machine this much memory: 64M, 1G, or a number of MiB
     ///
-    /// Without this flag it is 128M, or 384M with --root initramfs. Whoever boots it may give it another size: Node.js is told.
+    /// For the format qemu. Without this flag it is 128M, or 384M with --root initramfs. Whoever boots it may give it another size:
+    /// Node.js is told.
     #[arg(short, long, value_name = "SIZE", value_parser = memory::of_any_size, requires = "app")]
     pub memory: Option<Memory>,
     /// Give the machine this many processors
+    ///
+    /// For the format qemu.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255), requires = "app")]
     pub cpus: Option<u32>,
-    /// Give the application a filesystem of its own that lasts: an image of up to 1 GiB beside the others
-    ///
-    /// It is made once, and kept by the builds that follow. Can be given several times.
-    #[arg(long = "volume", value_name = "NAME:DIR[:ro]", requires = "app")]
-    pub volumes: Vec<VolumeOrder>,
-    /// Give the application this variable
-    ///
-    /// It stands in the application's image: whoever has the files can read it.
-    #[arg(short = 'e', long = "env", value_name = "NAME=VALUE", value_parser = env_file::parse_variable, requires = "app")]
-    pub variables: Vec<(String, String)>,
-    /// Give the application the variables in this file, as `node --env-file` reads it
-    ///
-    /// They stand in the application's image, too.
-    #[arg(long = "env-file", value_name = "FILE", requires = "app")]
-    pub env_files: Vec<PathBuf>,
 }
 
 /// Builds, and prints what came out.
@@ -86,9 +51,23 @@ pub(super) fn run(
     streams: &mut Streams,
 ) -> Result<(), Failure> {
     let (given, selection) = (&arguments.application, &arguments.selection);
+    let format = arguments.format;
     // What can be wrong with the command line comes before minutes of building.
-    plan::application_format(arguments.format)?;
+    plan::application::format(format, &wishes(arguments))?;
     plan::ports(&run::ports(&given.ports))?;
+    let recipe = Recipe {
+        layer: Layer::Application,
+        profile: arguments.profile.or(format.profile()),
+        ..selection.recipe(format.flavor(), RootKind::Pmem)
+    };
+    let machine = &arguments.machine;
+    // What package.json says comes to it once that is read.
+    run::size(
+        machine.memory,
+        machine.cpus,
+        &Package::default(),
+        recipe.root,
+    )?;
     let source: Source = what.parse()?;
     let files = given.files()?;
     check_out(selection.arch, &selection.out)?;
@@ -105,123 +84,81 @@ pub(super) fn run(
         libc: selection.libc.map(chosen),
         arch: selection.arch,
     };
-    let mut application = prepare(&context, &interrupt, &order, &files)?;
-    // Those that package.json names, too.
-    plan::ports(&run::ports(files.ports(&application.config)))?;
+    let prepared = application::prepare(
+        &context,
+        &interrupt,
+        &order,
+        &files,
+        (&recipe, format),
+        streams,
+    )?;
     let recipe = Recipe {
-        layer: Layer::Application,
-        libc: application.libc,
-        profile: arguments.profile,
-        ..selection.recipe(Flavor::Mainframe, RootKind::Pmem)
+        libc: prepared.application.libc,
+        ..recipe
     };
-    let run::Size { memory_mib, cpus } =
-        run::size(given.memory, given.cpus, &application.config, recipe.root)?;
-    let system = environment::unless_stopped(&interrupt, System::make(&context, &recipe))?;
-    warm_up(&mut application, &system, recipe.root, &context, &interrupt)?;
-    let notes = application.notes.iter();
-    notes.for_each(|note| streams.err.line(&format!("note: {note}")));
-    if recipe.root == RootKind::Initramfs {
-        let (bytes, unpacked) = system.bytes();
-        plan::initramfs_memory(Memory { mib: memory_mib }, bytes, unpacked)?;
-    }
-    if interrupt.was_signalled() {
-        return Err(InterruptedError.into());
-    }
-    let order = ApplicationOrder {
-        application: &application,
-        files: &files,
-        memory_mib,
-        cpus,
+    let renewal = selection.users_order().renewal;
+    let (text, mut value) = match (format, &prepared.system) {
+        (Format::Qemu, Some(system)) => {
+            let config = &prepared.application.config;
+            let run::Size { memory_mib, cpus } =
+                run::size(machine.memory, machine.cpus, config, recipe.root)?;
+            let order = ApplicationOrder {
+                application: &prepared.application,
+                files: &files,
+                memory_mib,
+                cpus,
+                renewal,
+            };
+            if recipe.root == RootKind::Initramfs {
+                let (bytes, unpacked) = system.bytes();
+                plan::initramfs_memory(Memory { mib: memory_mib }, bytes, unpacked)?;
+            }
+            if interrupt.was_signalled() {
+                return Err(InterruptedError.into());
+            }
+            let output = publish(system, &order, &selection.out)?;
+            let text = as_text(&prepared.application.name, &output);
+            (text, as_json(&recipe, &order, &output))
+        }
+        _ => {
+            let order = PackOrder {
+                application: &prepared.application,
+                files: &files,
+                renewal,
+            };
+            let packed = pack(&context, &recipe, format, &order, &selection.out);
+            let packed = environment::unless_stopped(&interrupt, packed)?;
+            let mut value = super::as_json(&recipe, format, &packed, Vec::new(), Duration::ZERO);
+            value["application"] = json!(prepared.application.name);
+            value["ports"] = ports(&files, &prepared.application);
+            value["nodeVersion"] = json!(prepared.application.node_version);
+            (super::as_text(&packed), value)
+        }
     };
-    let output = publish(&system, &order, &selection.out)?;
     if !arguments.json {
-        streams.print(&as_text(&application.name, &output))?;
+        streams.print(&text)?;
         return Ok(());
     }
     let mut made = entries(&context)?;
     made.retain(|key, _| !before.contains_key(key));
     let mut made: Vec<String> = made.into_values().collect();
     made.sort();
-    let mut value = as_json(&recipe, &order, &output);
     value["made"] = json!(made);
     value["seconds"] = json!(started.elapsed().as_secs_f64());
     streams.print_json(&value)?;
     Ok(())
 }
 
-impl ApplicationArguments {
-    /// What is to stand in the image.
-    fn files(&self) -> Result<ForFiles, Failure> {
-        let mut env = BTreeMap::new();
-        for file in &self.env_files {
-            env.extend(env_file::read(file).map_err(Failure::new)?);
-        }
-        env.extend(self.variables.iter().cloned());
-        Ok(ForFiles {
-            ports: self.ports.clone(),
-            env,
-            volumes: self.volumes.clone(),
-        })
-    }
-}
-
-fn prepare(
-    context: &Context,
-    interrupt: &Interrupt,
-    order: &Order,
-    files: &ForFiles,
-) -> Result<Application, Failure> {
-    match application::prepare_for_files(context, order, files) {
-        Err(error) if error.is_cancelled() && interrupt.was_signalled() => {
-            Err(InterruptedError.into())
-        }
-        prepared => Ok(prepared?),
-    }
-}
-
-/// Has its scripts compiled, where this host can run a machine for that.
-fn warm_up(
-    application: &mut Application,
-    system: &System,
-    root: RootKind,
-    context: &Context,
-    interrupt: &Interrupt,
-) -> Result<(), Failure> {
-    if !application.wants_compile_cache() {
-        return Ok(());
-    }
-    let host = match HostVm::examine(&environment::cache_root()?) {
-        Ok(host) => host,
-        Err(failure) => {
-            let reason = failure.error;
-            let note = format!("its scripts are compiled anew at each start: {reason}");
-            application.notes.push(note);
-            return Ok(());
-        }
-    };
-    let root = match root {
-        RootKind::Initramfs => RootKind::Initramfs,
-        RootKind::Pmem | RootKind::Disk => plan::root(None, host.pmem)?.0,
-    };
-    let trainer = Trainer {
-        context,
-        host: &host,
-        root,
-        system: &system.bare(),
-        ports: Vec::new(),
-    };
-    match trainer.warm_up(application) {
-        Err(error) if error.is_cancelled() && interrupt.was_signalled() => {
-            Err(InterruptedError.into())
-        }
-        warm => Ok(warm?),
-    }
-}
-
-fn chosen(libc: Libc) -> LibcChoice {
-    match libc {
-        Libc::Musl => LibcChoice::Musl,
-        Libc::Glibc => LibcChoice::Glibc,
+/// What was said that not every format understands.
+fn wishes(arguments: &super::Arguments) -> plan::application::Wishes {
+    let (machine, selection) = (&arguments.machine, &arguments.selection);
+    plan::application::Wishes {
+        memory: machine.memory.is_some(),
+        cpus: machine.cpus.is_some(),
+        flavor: selection.flavor.is_some(),
+        profile: arguments.profile.is_some(),
+        root: selection.root,
+        fresh: selection.fresh,
     }
 }
 
@@ -258,11 +195,6 @@ fn as_json(recipe: &Recipe, order: &ApplicationOrder<'_>, output: &ApplicationOu
         .iter()
         .map(|(path, bytes)| json!({ "path": path, "bytes": bytes }))
         .collect();
-    let ports = order.files.ports(&order.application.config);
-    let ports: Vec<String> = ports
-        .iter()
-        .map(|port| format!("{}:{}:{}", port.address, port.host, port.guest))
-        .collect();
     json!({
         "application": order.application.name,
         "folder": output.dir,
@@ -276,11 +208,18 @@ fn as_json(recipe: &Recipe, order: &ApplicationOrder<'_>, output: &ApplicationOu
         "root": recipe.root.as_str(),
         "memoryMiB": order.memory_mib,
         "cpus": order.cpus,
-        "ports": ports,
+        "ports": ports(order.files, order.application),
         "nodeVersion": order.application.node_version,
         "kernelRelease": output.kernel_release,
         "inputs": output.inputs,
     })
+}
+
+fn ports(files: &ForFiles, application: &Application) -> Value {
+    let ports = files.ports(&application.config).iter();
+    ports
+        .map(|port| format!("{}:{}:{}", port.address, port.host, port.guest))
+        .collect()
 }
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ fn restart_name(restart: Restart) -> &'static str {
 }
 
 /// The ports as QEMU has them.
-pub(in crate::commands) fn ports(ports: &[PublishedPort]) -> Vec<PortForward> {
+pub(crate) fn ports(ports: &[PublishedPort]) -> Vec<PortForward> {
     let forward = |port: &PublishedPort| PortForward {
         address: port.address,
         host: port.host,
@@ -160,14 +160,14 @@ pub(in crate::commands) fn ports(ports: &[PublishedPort]) -> Vec<PortForward> {
 
 /// How large a machine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::commands) struct Size {
-    pub(in crate::commands) memory_mib: u32,
-    pub(in crate::commands) cpus: u32,
+pub(crate) struct Size {
+    pub(crate) memory_mib: u32,
+    pub(crate) cpus: u32,
 }
 
 /// The machine's size: the flags, else what package.json says, else what is enough for most. Memory that is too little is refused, but for
 /// an initramfs, whose own size decides.
-pub(in crate::commands) fn size(
+pub(crate) fn size(
     memory: Option<Memory>,
     cpus: Option<u32>,
     config: &Package,
