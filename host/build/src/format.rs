@@ -3,6 +3,8 @@
 mod container;
 mod disk;
 mod docker;
+mod img;
+mod iso;
 pub mod loader;
 mod netboot;
 mod oci;
@@ -169,6 +171,8 @@ pub(crate) fn write(format: Format, goods: &Goods<'_>, dir: &Path) -> Result<Pac
         Format::Initramfs => netboot::write(goods, dir, Sums::Left),
         Format::Netboot => netboot::write(goods, dir, Sums::Written),
         Format::Disk => disk::write(goods, dir),
+        Format::Img => img::write(goods, dir),
+        Format::Iso => iso::write(goods, dir),
         Format::Qcow2 => virtual_disk::write(goods, dir, Kind::Qcow2),
         Format::Vmdk => virtual_disk::write(goods, dir, Kind::Vmdk),
         Format::Vhd => virtual_disk::write(goods, dir, Kind::Vhd),

@@ -1,5 +1,5 @@
 //! What can be asked of a build: layer, flavor, architecture, libc, kernel profile and the kind of root; and the formats in
-//! which the result can be packed.
+//! which the result can be packed, with the sectors of those that are disks.
 
 /// An enum whose variants have names: on the command line, in paths and in messages.
 macro_rules! choice {
@@ -97,6 +97,10 @@ choice! {
         Qemu = "qemu",
         /// A disk with boot loader, system and users partition, for any PC or virtual machine.
         Disk = "disk",
+        /// The same in two files: a disk with boot loader and system, and the users partition.
+        Img = "img",
+        /// A medium that is only read: a CD or DVD, or a stick with the same bytes.
+        Iso = "iso",
         /// The disk as KVM and OpenStack take it.
         Qcow2 = "qcow2",
         /// The disk as VMware takes it.
@@ -119,6 +123,16 @@ choice! {
         Initramfs = "initramfs",
         /// The same as a server offers it, with checksums.
         Netboot = "netboot",
+    }
+}
+
+choice! {
+    /// The size of a disk's sectors in bytes.
+    SectorSize, "sector size" {
+        /// What almost all disks have, or say that they have.
+        Of512 = "512",
+        /// What some disks of servers have. Only UEFI boots from them.
+        Of4096 = "4096",
     }
 }
 
@@ -154,6 +168,8 @@ pub struct Recipe {
     pub root: RootKind,
     /// The kernel; none for the flavor's own.
     pub profile: Option<Profile>,
+    /// Of the disk that it is packed as.
+    pub sector_size: SectorSize,
 }
 
 impl Recipe {
@@ -165,6 +181,7 @@ impl Recipe {
         libc: Libc::Musl,
         root: RootKind::Pmem,
         profile: None,
+        sector_size: SectorSize::Of512,
     };
 
     /// The kernel that it gets.
@@ -178,7 +195,8 @@ impl Format {
     pub fn profile(self) -> Option<Profile> {
         match self {
             Format::Qemu => None,
-            Format::Disk | Format::Initramfs | Format::Netboot => Some(Profile::Pc),
+            Format::Disk | Format::Img | Format::Iso => Some(Profile::Pc),
+            Format::Initramfs | Format::Netboot => Some(Profile::Pc),
             // What these machines are made of differs: SATA and e1000 with one, IDE with another, NVMe with a third.
             Format::Qcow2 | Format::Vmdk | Format::Vhd | Format::Vdi | Format::Gce => {
                 Some(Profile::Pc)
@@ -199,7 +217,8 @@ impl Format {
     /// Those of clouds and of networks have a serial console.
     pub fn flavor(self) -> Flavor {
         match self {
-            Format::Disk | Format::Vmdk | Format::Vdi => Flavor::Workstation,
+            Format::Disk | Format::Img | Format::Iso => Flavor::Workstation,
+            Format::Vmdk | Format::Vdi => Flavor::Workstation,
             _ => Flavor::Mainframe,
         }
     }
@@ -222,6 +241,7 @@ impl Format {
         match self {
             Format::Qemu
             | Format::Disk
+            | Format::Img
             | Format::Qcow2
             | Format::Vmdk
             | Format::Vhd
@@ -231,9 +251,21 @@ impl Format {
             | Format::Docker
             | Format::Tar
             | Format::Wsl
+            | Format::Iso
             | Format::Initramfs
             | Format::Netboot => false,
         }
+    }
+
+    /// Whether it can have sectors of that size. A CD has its own, and so have the files of hypervisors and clouds, but for QEMU's.
+    pub fn has_sectors(self, size: SectorSize) -> bool {
+        let has_both = matches!(self, Format::Disk | Format::Img | Format::Qcow2);
+        has_both || size == SectorSize::Of512
+    }
+
+    /// Whether a users partition comes with it.
+    pub fn has_users(self) -> bool {
+        self.has_kernel() && !matches!(self, Format::Iso | Format::Initramfs | Format::Netboot)
     }
 
     /// Whether it is made of that layer. Sessions take a kernel of one's own: without one there is nothing that the layer
@@ -242,6 +274,15 @@ impl Format {
         match layer {
             Layer::Barebones | Layer::Usersfs => true,
             Layer::Initramfs | Layer::Application => self.has_kernel(),
+        }
+    }
+}
+
+impl SectorSize {
+    pub fn bytes(self) -> u64 {
+        match self {
+            SectorSize::Of512 => 512,
+            SectorSize::Of4096 => 4096,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use nodeos_build::assemble::{DEFAULT_USERS_SIZE, Kept, Renewal, UsersImage, UsersOrder};
-use nodeos_build::recipe::{Arch, Flavor, Layer, Libc, Recipe, RootKind};
+use nodeos_build::recipe::{Arch, Flavor, Layer, Libc, Recipe, RootKind, SectorSize};
 
 use crate::commands::{
     build, cache, cp, doctor, exec, init, install, logs, ps, rm, run, start, stats, stop, user,
@@ -73,7 +73,7 @@ pub struct Selection {
     pub layer: Layer,
     /// Who sits in front of it: a mainframe has a serial console, a workstation a screen and a keyboard
     ///
-    /// Without this flag it is a mainframe, or a workstation with `nodeos start --display` and on a disk.
+    /// Without this flag it is a mainframe, or a workstation with `nodeos start --display` and on a disk or a CD.
     #[arg(long, value_name = "FLAVOR", value_parser = one_of(Flavor::ALL, Flavor::as_str))]
     pub flavor: Option<Flavor>,
     /// The processor it runs on
@@ -148,6 +148,7 @@ impl Selection {
             libc: self.libc.unwrap_or(Libc::Musl),
             root: self.root.unwrap_or(root),
             profile: None,
+            sector_size: SectorSize::Of512,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! From what was asked for and what this host has to the machine that will be started. Pure: nothing here runs anything.
 
 pub mod application;
+pub mod formats;
 
 use std::ffi::OsString;
 
 use nodeos_build::assemble::{Renewal, UsersOrder};
-use nodeos_build::recipe::{Flavor, Format, Layer, Profile, RootKind};
+use nodeos_build::recipe::{Flavor, Format, Layer, Profile, RootKind, SectorSize};
 use nodeos_vm::machine::PortForward;
 use thiserror::Error;
 
@@ -32,6 +33,8 @@ pub enum PlanError {
     NoPartition { format: Format },
     #[error("the format {format} has one kind of root, which cannot be chosen")]
     NoRoot { format: Format },
+    #[error("the format {format} cannot have sectors of {size} bytes")]
+    NoSectors { format: Format, size: SectorSize },
     #[error("port {host} of this host was given twice")]
     PortTwice { host: u16 },
     #[error("this QEMU has no virtio-pmem device, which --root pmem needs")]
@@ -63,11 +66,18 @@ impl PlanError {
             }
             PlanError::Meaningless { flag, .. } => format!("leave {flag} away"),
             PlanError::NoKernel { .. } => "leave --profile away".to_owned(),
+            PlanError::NoPartition { format } if format.has_kernel() => {
+                "leave --users, --users-size and --fresh away; --format img makes a users partition by itself"
+                    .to_owned()
+            }
             PlanError::NoPartition { .. } => {
                 "leave --users-size and --fresh away: homes are as large as the container allows"
                     .to_owned()
             }
             PlanError::NoRoot { .. } => "leave --root away".to_owned(),
+            PlanError::NoSectors { .. } => {
+                "leave --sector-size away; --format disk, img and qcow2 can have both".to_owned()
+            }
             PlanError::PortTwice { .. } => {
                 "give each --port another number before the colon".to_owned()
             }
@@ -95,6 +105,7 @@ impl PlanError {
                 | PlanError::NoKernel { .. }
                 | PlanError::NoPartition { .. }
                 | PlanError::NoRoot { .. }
+                | PlanError::NoSectors { .. }
                 | PlanError::PortTwice { .. }
         )
     }

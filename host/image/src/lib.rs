@@ -18,6 +18,7 @@ pub mod erofs;
 pub mod ext4;
 pub mod fat;
 pub mod gzip;
+pub mod iso9660;
 pub mod lz4;
 pub mod oci;
 pub mod tar;

@@ -77,9 +77,17 @@ fn fsck_finds_nothing_wrong_with_a_fat_filesystem_and_the_files_are_there() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("fat.img");
     let name = path.to_str().unwrap();
-    for (size, sector) in [(128 * MIB, 512), (288 * MIB, 4096)] {
+    for (size, sector, bits) in [
+        (3 * MIB, 512, 16),
+        (32 * MIB, 512, 16),
+        (33 * MIB, 512, 32),
+        (128 * MIB, 512, 32),
+        (128 * MIB, 4096, 16),
+        (288 * MIB, 4096, 32),
+    ] {
         write_fat(&path, size, sector);
         let said = judges::run("fsck.fat", &["-n", "-v", name]);
+        assert!(said.contains(&format!("{bits} bit entries")), "{said}");
         assert!(
             said.contains(&format!("{sector} bytes per logical sector")),
             "{said}"

@@ -32,7 +32,7 @@ Mounts the users partition, starts a session for every user, and stays as the se
 PID 1 starts it on a machine with the layer initramfs or usersfs. It takes its orders from the kernel's command line:
   nodeos.users=DEVICE        The users partition: a path, UUID=, LABEL=, PARTUUID= or PARTLABEL=
   nodeos.usersfstype=TYPE    Its filesystem, where that cannot be seen
-  nodeos.usersflags=OPTIONS  How it is mounted, as mount(8) has it after -o
+  nodeos.usersflags=OPTIONS  How it is mounted, as mount(8) has it after -o; with nofail homes are in memory where it is not
   nodeos.grow                The partition takes what its disk has behind it
   single                     Administrator mode: a shell of root's with all files, and no session
   nodeos.commands            In administrator mode: the host's commands instead of the shell

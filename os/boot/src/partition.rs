@@ -4,8 +4,9 @@ mod grow;
 mod temporary;
 
 use std::ffi::CString;
+use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nodeos_sandbox::block;
 use nodeos_sandbox::log::Log;
@@ -22,6 +23,16 @@ pub(crate) use temporary::{MakeTemporaryError, make_root};
 
 /// How long a device that is not there yet is waited for: a slow USB disk needs five seconds.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The same for one that the machine can do without, for as long as others still appear: a stick is looked at one second after it
+/// has been found.
+const STEP: Duration = Duration::from_secs(2);
+
+/// What appears: disks, and what is plugged in before it is known whether it is one.
+const APPEARING: [&str; 2] = [block::BLOCK_DEVICES, "/sys/bus/usb/devices"];
+
+/// Of the mount options, as mount(8) has it: the machine can do without.
+const NO_FAIL: &str = "nofail";
 
 /// What the partition is to do when it finds itself broken: ext4(5).
 const ON_ERRORS: &str = "errors=remount-ro";
@@ -78,14 +89,16 @@ impl MountUsersError {
 /// Mounts what the command line says, or makes something that lasts until the machine stops.
 pub(crate) fn mount(words: &UsersPartition, log: &mut Log) -> Result<Users, MountUsersError> {
     match &words.device {
-        None => {
-            log.banner(TEMPORARY);
-            temporary::make().map_err(MountUsersError::Temporary)?;
-            Ok(Users::ReadWrite)
-        }
+        None => make_temporary(log),
         Some(DeviceSpec::Container) => Ok(Users::ReadWrite),
         Some(device) => attach(device, words, log),
     }
+}
+
+fn make_temporary(log: &mut Log) -> Result<Users, MountUsersError> {
+    log.banner(TEMPORARY);
+    temporary::make().map_err(MountUsersError::Temporary)?;
+    Ok(Users::ReadWrite)
 }
 
 fn attach(
@@ -93,20 +106,22 @@ fn attach(
     words: &UsersPartition,
     log: &mut Log,
 ) -> Result<Users, MountUsersError> {
-    let patience = match words.wait {
-        Wait::UpToALimit => Some(PATIENCE),
-        Wait::ForEver => None,
-    };
-    let found = block::wait_for(spec, patience, || {
-        log.say(&format!("{spec} is not there yet, and waited for"));
-    })
-    .map_err(MountUsersError::Look)?;
-    let device = found.ok_or_else(|| MountUsersError::Absent {
-        device: spec.to_string(),
-        waited: PATIENCE,
-    })?;
     let given = words.flags.as_deref().unwrap_or_default();
     let options = Options::parse(given, words.access);
+    let found = match (options.need, words.wait) {
+        (Need::None, _) => look_for(spec, log)?,
+        (Need::Absolute, Wait::UpToALimit) => wait_for(spec, Some(PATIENCE), log)?,
+        (Need::Absolute, Wait::ForEver) => wait_for(spec, None, log)?,
+    };
+    let Some(device) = found else {
+        return match options.need {
+            Need::None => make_temporary(log),
+            Need::Absolute => Err(MountUsersError::Absent {
+                device: spec.to_string(),
+                waited: PATIENCE,
+            }),
+        };
+    };
     let grows = words.growth == Growth::ToTheEnd && options.users == Users::ReadWrite;
     if grows {
         tell_growth("the users partition", grow::partition(&device), log);
@@ -156,6 +171,32 @@ fn attach(
     Ok(options.users)
 }
 
+fn wait_for(
+    spec: &DeviceSpec,
+    patience: Option<Duration>,
+    log: &mut Log,
+) -> Result<Option<PathBuf>, MountUsersError> {
+    let say_so = || log.say(&format!("{spec} is not there yet, and waited for"));
+    block::wait_for(spec, patience, say_so).map_err(MountUsersError::Look)
+}
+
+/// Waits until no device has appeared for a while, or for as long as for one that has to be there.
+fn look_for(spec: &DeviceSpec, log: &mut Log) -> Result<Option<PathBuf>, MountUsersError> {
+    let end = Instant::now() + PATIENCE;
+    let mut before = appeared();
+    let mut found = wait_for(spec, Some(STEP), log)?;
+    while found.is_none() && appeared() != before && Instant::now() < end {
+        before = appeared();
+        found = block::wait_for(spec, Some(STEP), || {}).map_err(MountUsersError::Look)?;
+    }
+    Ok(found)
+}
+
+fn appeared() -> usize {
+    let folders = APPEARING.iter().flat_map(fs::read_dir);
+    folders.map(Iterator::count).sum()
+}
+
 /// Nobody has to read at the boot that it has grown; that it could not, somebody should.
 fn tell_growth(what: &str, grown: Result<Option<u64>, grow::GrowError>, log: &mut Log) {
     match grown {
@@ -169,7 +210,15 @@ fn tell_growth(what: &str, grown: Result<Option<u64>, grow::GrowError>, log: &mu
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
     users: Users,
+    need: Need,
     data: Option<CString>,
+}
+
+/// Whether a machine without the partition is one that has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Absolute,
+    None,
 }
 
 impl Options {
@@ -178,16 +227,19 @@ impl Options {
             Access::ReadWrite => Users::ReadWrite,
             Access::ReadOnly => Users::ReadOnly,
         };
+        let mut need = Need::Absolute;
         let mut data = vec![ON_ERRORS];
         for option in given.split(',').filter(|option| !option.is_empty()) {
             match option {
                 "ro" => users = Users::ReadOnly,
                 "rw" => users = Users::ReadWrite,
+                NO_FAIL => need = Need::None,
                 other => data.push(other),
             }
         }
         Options {
             users,
+            need,
             // The command line has no zero byte.
             data: CString::new(data.join(",")).ok(),
         }
@@ -203,6 +255,7 @@ mod tests {
         let check = |given: &str, access, users, data: &str| {
             let expected = Options {
                 users,
+                need: Need::Absolute,
                 data: Some(CString::new(data).unwrap()),
             };
             assert_eq!(Options::parse(given, access), expected, "{given}");
@@ -223,6 +276,9 @@ mod tests {
             ro,
             "errors=remount-ro,errors=panic",
         );
+        let options = Options::parse("noatime,nofail", Access::ReadWrite);
+        assert_eq!(options.need, Need::None);
+        assert_eq!(options.data, Some(c"errors=remount-ro,noatime".to_owned()));
     }
 
     #[test]

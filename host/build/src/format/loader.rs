@@ -2,7 +2,10 @@
 //!
 //! The firmware of old starts the first sector, `boot.img`. That loads the first sector of GRUB's core, `diskboot.img`, which
 //! loads the rest of it. Where the next part is, each is told by numbers that `grub-bios-setup` would write, if it
-//! could write to a file: here they are written by us. Their places are GRUB's own (include/grub/i386/pc/boot.h).
+//! could write to a file: here they are written by us. Their places are GRUB's own (include/grub/i386/pc/boot.h). From a CD other
+//! parts of GRUB's are started, which are in [`cd`].
+
+pub(super) mod cd;
 
 use std::fs;
 use std::io;
@@ -47,6 +50,10 @@ const UEFI_MODULES: [&str; 4] = ["efi_gop", "efi_uga", "video", "all_video"];
 /// Where the menu lies on the partition that firmware reads.
 pub(super) const FOLDER: &str = "nodeos";
 
+/// What is made.
+const CORE: &str = "core.img";
+const PROGRAM_OF_UEFI: &str = "bootx64.efi";
+
 /// A sector's size for the firmware of old.
 const SECTOR: usize = 512;
 /// In `boot.img`: the sector where the core begins.
@@ -75,6 +82,12 @@ pub enum MakeLoaderError {
     Missing { path: PathBuf, package: String },
     #[error("cannot read {}", .path.display())]
     Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot write {}", .path.display())]
+    Write {
         path: PathBuf,
         #[source]
         source: io::Error,
@@ -117,16 +130,11 @@ pub(super) fn bios(
 ) -> Result<Bios, MakeLoaderError> {
     let [(boot, package), _] = PARTS;
     let boot = read_part(Path::new(boot), package)?;
-    let core = scratch.join("core.img");
+    let core = scratch.join(CORE);
     // The disk is the one that the firmware has started.
     let prefix = format!("(,gpt{partition})/{FOLDER}");
-    make(
-        ctx,
-        "i386-pc",
-        &prefix,
-        &[&MODULES[..], &BIOS_MODULES].concat(),
-        &core,
-    )?;
+    let modules = [&MODULES[..], &BIOS_MODULES].concat();
+    make(ctx, "i386-pc", &["--prefix", &prefix], &modules, &core)?;
     let core = read(&core)?;
     Ok(Bios { boot, core })
 }
@@ -146,15 +154,10 @@ impl Bios {
 pub(super) fn uefi(ctx: &Context, scratch: &Path) -> Result<Vec<u8>, MakeLoaderError> {
     let [_, (part, package)] = PARTS;
     read_part(Path::new(part), package)?;
-    let image = scratch.join("bootx64.efi");
+    let image = scratch.join(PROGRAM_OF_UEFI);
     let prefix = format!("/{FOLDER}");
-    make(
-        ctx,
-        "x86_64-efi",
-        &prefix,
-        &[&MODULES[..], &UEFI_MODULES].concat(),
-        &image,
-    )?;
+    let modules = [&MODULES[..], &UEFI_MODULES].concat();
+    make(ctx, "x86_64-efi", &["--prefix", &prefix], &modules, &image)?;
     read(&image)
 }
 
@@ -169,6 +172,8 @@ pub(super) fn used(ctx: &Context, scratch: &Path) -> Result<UsedInput, MakeLoade
         .last()
         .unwrap_or_default()
         .to_owned();
+    let made = [CORE, PROGRAM_OF_UEFI].into_iter();
+    let made = made.filter(|name| scratch.join(name).exists());
     let file = |name: &str| {
         let path = scratch.join(name);
         let (sha256, bytes) =
@@ -183,7 +188,7 @@ pub(super) fn used(ctx: &Context, scratch: &Path) -> Result<UsedInput, MakeLoade
     Ok(UsedInput {
         name: "grub".to_owned(),
         provider: "this host's packages grub-pc-bin and grub-efi-amd64-bin".to_owned(),
-        files: vec![file("core.img")?, file("bootx64.efi")?],
+        files: made.map(file).collect::<Result<_, _>>()?,
         version,
     })
 }
@@ -191,13 +196,15 @@ pub(super) fn used(ctx: &Context, scratch: &Path) -> Result<UsedInput, MakeLoade
 fn make(
     ctx: &Context,
     platform: &str,
-    prefix: &str,
+    words: &[&str],
     modules: &[&str],
     to: &Path,
 ) -> Result<(), MakeLoaderError> {
     let mut command = Command::new(PROGRAM.0);
     command
-        .args(["--format", platform, "--prefix", prefix, "--output"])
+        .args(["--format", platform])
+        .args(words)
+        .arg("--output")
         .arg(to)
         .args(modules);
     let log = format!("grub-{platform}");

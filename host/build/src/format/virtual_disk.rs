@@ -14,7 +14,7 @@ use nodeos_image::{gzip, tar};
 use nodeos_spec::device::gpt::{Guid, Table};
 use sha2::{Digest, Sha256};
 
-use super::disk::{self, SECTOR, USERS_NAME, uuid};
+use super::disk::{self, Homes, SECTOR, USERS_NAME, uuid};
 use super::{Goods, Packed};
 use crate::assemble::BuildError;
 use crate::assemble::image::MTIME;
@@ -78,7 +78,7 @@ pub(super) fn write(goods: &Goods<'_>, dir: &Path, kind: Kind) -> Result<Packed,
         // Whether a machine has written to it is told from the disk.
         convert(goods, "read", &["-f", format, "-O", "raw"], &path, &raw)?;
     }
-    let made = disk::image(goods, &raw).map_err(|error| match error {
+    let made = disk::image(goods, &raw, Homes::Here).map_err(|error| match error {
         BuildError::InUse { .. } => BuildError::InUse { path: path.clone() },
         error => error,
     })?;

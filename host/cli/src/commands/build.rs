@@ -11,7 +11,7 @@ use nodeos_build::assemble;
 use nodeos_build::cache::State;
 use nodeos_build::context::Context;
 use nodeos_build::format::Packed;
-use nodeos_build::recipe::{Format, Profile, Recipe, RootKind};
+use nodeos_build::recipe::{Format, Profile, Recipe, RootKind, SectorSize};
 use serde_json::{Value, json};
 
 use crate::application::ApplicationArguments;
@@ -38,7 +38,7 @@ pub struct Arguments {
     /// How the system is packed
     ///
     /// qemu is files and a script that starts QEMU with them; disk is one image for a stick, a disk or a virtual machine, with
-    /// boot loader and users partition.
+    /// boot loader and users partition; img is the same in two files; iso is a CD, or a stick that is only read.
     #[arg(long, value_name = "FORMAT", default_value = "qemu", value_parser = one_of(Format::ALL, Format::as_str))]
     pub format: Format,
     /// The kernel: cloud knows virtual machines and nothing else, pc real hardware as well
@@ -46,6 +46,9 @@ pub struct Arguments {
     /// Without this flag it is the one that the format and the flavor need.
     #[arg(long, value_name = "PROFILE", value_parser = one_of(Profile::ALL, Profile::as_str))]
     pub profile: Option<Profile>,
+    /// The size of the disk's sectors in bytes: 4096 for a disk whose own are that large, which only UEFI boots from
+    #[arg(long, value_name = "BYTES", default_value = "512", value_parser = one_of(SectorSize::ALL, SectorSize::as_str), conflicts_with = "app")]
+    pub sector_size: SectorSize,
     #[command(flatten)]
     pub selection: Selection,
     /// Build the machine of an application: a folder with a package.json, a file that Node.js runs, or a package of npm's
@@ -81,6 +84,8 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
         selection.users_size,
     )?;
     plan::root_of_format(format, selection.root)?;
+    plan::formats::partition(format, &users, selection.users_size)?;
+    plan::formats::sectors(format, arguments.sector_size)?;
     let interrupt = Interrupt::watch()?;
     let context = environment::context(global, streams, &interrupt.flag)?;
     let before = if arguments.json {
@@ -90,6 +95,7 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
     };
     let recipe = Recipe {
         profile: arguments.profile.or(format.profile()),
+        sector_size: arguments.sector_size,
         ..selection.recipe(format.flavor(), RootKind::Pmem)
     };
     let started = Instant::now();

@@ -215,7 +215,7 @@ fn build(
         arch: Arch::X86_64,
         libc: application.libc,
         root,
-        profile: None,
+        ..Recipe::BAREBONES
     };
     let system = environment::unless_stopped(interrupt, assemble::build_bare(&context, &recipe))?;
     let trainer = Trainer {

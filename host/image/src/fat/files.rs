@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{END, FIRST, Options, WriteFatError, label, put};
+use super::{END, FIRST, Kind, Options, WriteFatError, label, put};
 use crate::tree::Content;
 
 /// In bytes.
-const RECORD: usize = 32;
+pub(super) const RECORD: usize = 32;
 /// 1980-01-01, before which there is no time.
 const DATE: u16 = 1 << 5 | 1;
 /// What a record is about.
@@ -28,6 +28,8 @@ pub(super) struct Placed {
 #[derive(Debug)]
 pub(super) struct Files {
     placed: Vec<Placed>,
+    /// What is in the root.
+    root: Vec<u8>,
 }
 
 /// What is in a directory.
@@ -41,6 +43,7 @@ impl Files {
     pub(super) fn of(
         files: &[(String, Content)],
         options: &Options,
+        kind: Kind,
     ) -> Result<Files, WriteFatError> {
         let mut root = Node::default();
         for (path, content) in files {
@@ -54,14 +57,27 @@ impl Files {
         }
         let mut placed = Vec::new();
         let mut next = FIRST;
-        let mut before = Directory {
-            path: String::new(),
-            cluster: FIRST,
-            parent: 0,
+        // FAT16's root has a place of its own.
+        let root_clusters = match kind {
+            Kind::Fat16 => 0,
+            Kind::Fat32 => clusters(records(&root, Level::Root), options),
         };
-        place(&root, &mut before, &mut next, options, &mut placed)?;
+        let here = Directory {
+            path: String::new(),
+            cluster: take(&mut next, root_clusters),
+            parent: 0,
+            level: Level::Root,
+        };
+        let root = fill(&root, &here, &mut next, options, &mut placed)?;
+        if kind == Kind::Fat32 {
+            placed.push(here.placed(root.clone(), root_clusters));
+        }
         placed.sort_by_key(|file: &Placed| file.cluster);
-        Ok(Files { placed })
+        Ok(Files { placed, root })
+    }
+
+    pub(super) fn root(&self) -> &[u8] {
+        &self.root
     }
 
     /// How many clusters all of them have.
@@ -83,32 +99,56 @@ impl Files {
     }
 }
 
+/// The root has its label instead of itself and the one above.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Root,
+    Below,
+}
+
 struct Directory {
     path: String,
     cluster: u32,
     /// Zero in a directory of the root.
     parent: u32,
+    level: Level,
 }
 
-/// Gives a directory and all that is in it their clusters.
-fn place(
+impl Directory {
+    fn placed(self, records: Vec<u8>, clusters: u32) -> Placed {
+        Placed {
+            path: self.path,
+            content: Content::Bytes(records.into()),
+            cluster: self.cluster,
+            clusters,
+        }
+    }
+}
+
+/// The size of a directory in bytes.
+fn records(node: &Node, level: Level) -> u64 {
+    let own = match level {
+        Level::Root => 1,
+        Level::Below => 2,
+    };
+    ((own + node.children.len()) * RECORD) as u64
+}
+
+/// Gives all that is in a directory its clusters. The records of it.
+fn fill(
     node: &Node,
-    here: &mut Directory,
+    here: &Directory,
     next: &mut u32,
     options: &Options,
     placed: &mut Vec<Placed>,
-) -> Result<(), WriteFatError> {
-    let is_root = here.cluster == FIRST;
-    // The root has its label instead of itself and the one above.
-    let own = if is_root { 1 } else { 2 };
-    let clusters = clusters(((own + node.children.len()) * RECORD) as u64, options);
-    here.cluster = take(next, clusters);
+) -> Result<Vec<u8>, WriteFatError> {
     let mut records = Vec::new();
-    if is_root {
-        records.extend(record(label(options), VOLUME, 0, 0, 0));
-    } else {
-        records.extend(record(*b".          ", DIRECTORY, 0, here.cluster, 0));
-        records.extend(record(*b"..         ", DIRECTORY, 0, here.parent, 0));
+    match here.level {
+        Level::Root => records.extend(record(label(options), VOLUME, 0, 0, 0)),
+        Level::Below => {
+            records.extend(record(*b".          ", DIRECTORY, 0, here.cluster, 0));
+            records.extend(record(*b"..         ", DIRECTORY, 0, here.parent, 0));
+        }
     }
     for (name, child) in &node.children {
         let path = format!("{}{name}", here.path);
@@ -137,23 +177,23 @@ fn place(
                 }
             }
             None => {
-                let mut directory = Directory {
+                let clusters = self::clusters(self::records(child, Level::Below), options);
+                let directory = Directory {
                     path: format!("{path}/"),
-                    cluster: 0,
-                    parent: if is_root { 0 } else { here.cluster },
+                    cluster: take(next, clusters),
+                    parent: match here.level {
+                        Level::Root => 0,
+                        Level::Below => here.cluster,
+                    },
+                    level: Level::Below,
                 };
-                place(child, &mut directory, next, options, placed)?;
+                let inside = fill(child, &directory, next, options, placed)?;
                 records.extend(record(short, DIRECTORY, case, directory.cluster, 0));
+                placed.push(directory.placed(inside, clusters));
             }
         }
     }
-    placed.push(Placed {
-        path: here.path.clone(),
-        content: Content::Bytes(records.into()),
-        cluster: here.cluster,
-        clusters,
-    });
-    Ok(())
+    Ok(records)
 }
 
 fn clusters(bytes: u64, options: &Options) -> u32 {

@@ -3,16 +3,20 @@
 //! The menu is one text for every system; what belongs to the system in a slot lies beside its kernel, in a folder of the
 //! slot's. So an update writes the other slot's folder and then changes one letter of the menu.
 
+use std::ops::Range;
+
 use nodeos_image::verity::{self, BLOCK, HashTree};
 use nodeos_spec::cmdline;
 use nodeos_spec::device::gpt::Guid;
 
+use crate::assemble::USERS_LABEL;
 use crate::fetch::checksum::hex;
 use crate::format::Goods;
+use crate::format::loader::FOLDER;
 use crate::recipe::{Flavor, Layer, Recipe};
 
 /// The slot that is booted.
-pub(super) const SLOT: &str = "a";
+pub(in crate::format) const SLOT: &str = "a";
 /// How long the menu waits for a key, in seconds.
 const TIMEOUT: u32 = 3;
 /// How long a kernel that has given up stays on the screen before it starts again, in seconds: long enough to be read, and
@@ -23,16 +27,57 @@ const BAUD: u32 = 115_200;
 /// What a sector is for device mapper, in bytes.
 const SECTOR: u64 = 512;
 
-/// The menu: `grub.cfg`.
-pub(super) fn menu(goods: &Goods<'_>, users: Option<Guid>) -> String {
-    menu_of(goods.recipe, goods.title(), &goods.words(), users)
+/// What the menu is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::format) enum Medium {
+    Disk,
+    /// A CD, or a stick with the same bytes.
+    Cd,
 }
 
-/// Of a system that people see as `title`, whose kernel is told `words` in every entry.
-fn menu_of(recipe: &Recipe, title: &str, words: &str, users: Option<Guid>) -> String {
-    let users = users.map_or(String::new(), |guid| {
-        format!(" {}=PARTUUID={guid} {}", cmdline::USERS, cmdline::GROW)
-    });
+/// Where the machine finds its users partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::format) enum Users {
+    /// It has none.
+    None,
+    /// In the partition with this number, which grows to the end of its disk.
+    Partition(Guid),
+    /// On whatever disk has one.
+    Label,
+    /// The same; without one homes are in memory.
+    LabelIfThere,
+}
+
+impl Users {
+    /// What the kernel is told.
+    fn words(self) -> String {
+        let word = cmdline::USERS;
+        match self {
+            Users::None => String::new(),
+            Users::Partition(guid) => format!(" {word}=PARTUUID={guid} {}", cmdline::GROW),
+            Users::Label => format!(" {word}=LABEL={USERS_LABEL}"),
+            Users::LabelIfThere => {
+                format!(
+                    " {word}=LABEL={USERS_LABEL} {}=nofail",
+                    cmdline::USERS_FLAGS
+                )
+            }
+        }
+    }
+}
+
+/// The menu: `grub.cfg`.
+pub(in crate::format) fn menu(goods: &Goods<'_>, medium: Medium, users: Users) -> String {
+    menu_of(goods.recipe, (goods.title(), &goods.words()), medium, users)
+}
+
+/// Of a system that people see by its title, and whose kernel is told the words in every entry.
+fn menu_of(recipe: &Recipe, (title, words): (&str, &str), medium: Medium, users: Users) -> String {
+    let users = users.words();
+    let name = match medium {
+        Medium::Disk => "disk",
+        Medium::Cd => "medium",
+    };
     let (first, other, other_name) = match recipe.flavor {
         Flavor::Mainframe => (serial(), screen(), "on the screen"),
         Flavor::Workstation => (screen(), serial(), "on the serial line"),
@@ -53,6 +98,9 @@ fn menu_of(recipe: &Recipe, title: &str, words: &str, users: Option<Guid>) -> St
             entry("Node.js and nothing else", &first, "-- /bin/node"),
         ]),
     }
+    if medium == Medium::Cd {
+        entries.push(second_drive(title, &first));
+    }
     format!(
         r#"# Which of the two systems is booted. An update changes this line last.
 set slot={SLOT}
@@ -66,16 +114,17 @@ if [ "$grub_platform" = pc ]; then
     fi
 fi
 
-# Sets what belongs to the system: verity, the words for device mapper, and device, its partition.
+# Sets what belongs to the system: verity, the words for device mapper, system, the device that comes of them, and device, what
+# that is made from.
 source $prefix/$slot/slot.cfg
 
 # Starts it with the words given. Linux checks the system itself, block by block; that it is the right Linux is checked here.
 function start {{
     if sha256sum --check $prefix/$slot/sums --prefix $prefix/$slot; then
         echo "Loading {title} ..."
-        linux $prefix/$slot/kernel "dm-mod.create=$verity" dm-mod.waitfor=$device gpt root=/dev/dm-0 rootfstype=erofs ro init=/init quiet panic={PANIC}{words}{users} "$@"
+        linux $prefix/$slot/kernel "dm-mod.create=$verity" dm-mod.waitfor=$device gpt root=$system rootfstype=erofs ro init=/init quiet panic={PANIC}{words}{users} "$@"
     else
-        echo "The kernel on this disk is damaged, so it was not started. Write the image to the disk again."
+        echo "The kernel on this {name} is damaged, so it was not started. Write the image to the {name} again."
         sleep --interruptible 3600
     fi
 }}
@@ -87,6 +136,46 @@ function start {{
 
 /// What belongs to the system in a slot: `slot.cfg`.
 pub(super) fn slot(system: Guid, tree: &HashTree, salt: &[u8; verity::HASH]) -> String {
+    let verity = verity("$device", tree, salt);
+    format!(
+        "set device=PARTUUID={system}\n\
+         set system=/dev/dm-0\n\
+         set verity=\"{verity}\"\n"
+    )
+}
+
+/// The same on a CD, which has no partitions for Linux: there the system is `place`, in bytes from the beginning of the drive. From a
+/// stick with the same bytes it is the partition with the number `partition`.
+pub(in crate::format) fn slot_on_cd(
+    partition: Guid,
+    place: &Range<u64>,
+    tree: &HashTree,
+    salt: &[u8; verity::HASH],
+) -> String {
+    let verity = verity("/dev/dm-0", tree, salt);
+    let (first, length) = (place.start / SECTOR, (place.end - place.start) / SECTOR);
+    format!(
+        "if [ -z \"$drive\" ]; then\n    \
+             set drive=/dev/sr0\n\
+         fi\n\
+         # The drive is called cd0 with UEFI if it is one of CDs; with the old firmware it has the name cd beside its number then.\n\
+         if [ -e (cd)/{FOLDER}/grub.cfg ]; then\n    \
+             set root=cd\n\
+         fi\n\
+         if regexp '^cd' \"$root\"; then\n    \
+             set device=$drive\n    \
+             set first={first}\n\
+         else\n    \
+             set device=PARTUUID={partition}\n    \
+             set first=0\n\
+         fi\n\
+         set system=/dev/dm-1\n\
+         set verity=\"medium,,,ro,0 {length} linear $device $first;{verity}\"\n"
+    )
+}
+
+/// Of the system on `device`, for device mapper.
+fn verity(device: &str, tree: &HashTree, salt: &[u8; verity::HASH]) -> String {
     let HashTree {
         root, data_blocks, ..
     } = tree;
@@ -95,19 +184,32 @@ pub(super) fn slot(system: Guid, tree: &HashTree, salt: &[u8; verity::HASH]) -> 
     let first_hash = data_blocks + 1;
     let (root, salt) = (hex(root), hex(salt));
     format!(
-        "set device=PARTUUID={system}\n\
-         set verity=\"nodeos,,,ro,0 {sectors} verity 1 $device $device {BLOCK} {BLOCK} {data_blocks} {first_hash} sha256 {root} {salt} \
-         1 panic_on_corruption\"\n"
+        "nodeos,,,ro,0 {sectors} verity 1 {device} {device} {BLOCK} {BLOCK} {data_blocks} {first_hash} sha256 {root} {salt} \
+         1 panic_on_corruption"
     )
 }
 
 /// The sum by which the kernel is known: `sums`.
-pub(super) fn sums(kernel: &str) -> String {
+pub(in crate::format) fn sums(kernel: &str) -> String {
     format!("{kernel}  kernel\n")
 }
 
 fn entry(title: &str, consoles: &str, words: &str) -> String {
     format!("menuentry \"{title}\" {{\n    start {consoles} {words}\n}}\n").replace(" \n", "\n")
+}
+
+/// Linux counts its drives, and firmware does not tell it from which one it has started. A server may have a second one by its
+/// remote console.
+fn second_drive(title: &str, consoles: &str) -> String {
+    format!(
+        "if regexp '^cd' \"$root\"; then\n    \
+             menuentry \"{title}, from the second CD drive\" {{\n        \
+                 set drive=/dev/sr1\n        \
+                 source $prefix/$slot/slot.cfg\n        \
+                 start {consoles}\n    \
+             }}\n\
+         fi\n"
+    )
 }
 
 /// The last console is the one that programs talk to (Documentation/admin-guide/serial-console.rst); messages go to both.
@@ -136,6 +238,7 @@ mod tests {
             text,
             format!(
                 "set device=PARTUUID=00000000-0000-0000-0000-000000001234\n\
+                 set system=/dev/dm-0\n\
                  set verity=\"nodeos,,,ro,0 8000 verity 1 $device $device 4096 4096 1000 1001 sha256 {root} {salt} 1 panic_on_corruption\"\n"
             )
         );
@@ -149,8 +252,11 @@ mod tests {
                 flavor,
                 ..Recipe::BAREBONES
             };
-            let users = layer.has_users().then(|| Guid::of(5));
-            menu_of(&recipe, "NodeOS", "", users)
+            let users = match layer.has_users() {
+                true => Users::Partition(Guid::of(5)),
+                false => Users::None,
+            };
+            menu_of(&recipe, ("NodeOS", ""), Medium::Disk, users)
         };
         let people = menu(Layer::Usersfs, Flavor::Workstation);
         assert!(
