@@ -11,9 +11,9 @@ use nodeos_build::assemble::application::{
 };
 use nodeos_build::context::Context;
 use nodeos_build::recipe::{Flavor, Format, Layer, Libc, Recipe, RootKind};
-use nodeos_spec::package::LibcChoice;
 use nodeos_spec::package::port::PublishedPort;
 use nodeos_spec::package::volume::VolumeOrder;
+use nodeos_spec::package::{LibcChoice, Optimize};
 use nodeos_vm::{firecracker, libvirt};
 use serde_json::{Value, json};
 
@@ -76,6 +76,11 @@ pub struct ApplicationArguments {
     /// They stand in the application's image, too.
     #[arg(long = "env-file", value_name = "FILE", requires = "app")]
     pub env_files: Vec<PathBuf>,
+    /// Bundle the application and what it imports into one file, so that it starts faster
+    ///
+    /// As "optimize": true in package.json. What cannot be bundled is named and stays as it is.
+    #[arg(long, requires = "app")]
+    pub optimize: bool,
 }
 
 /// Builds, and prints what came out.
@@ -103,6 +108,7 @@ pub(super) fn run(
         source,
         args: given.args.clone(),
         libc: selection.libc.map(chosen),
+        optimize: given.optimize.then_some(Optimize::On),
         arch: selection.arch,
     };
     let mut application = prepare(&context, &interrupt, &order, &files)?;
