@@ -34,7 +34,7 @@ pub const FILE: &str = "package.json";
 pub const SECTION: &str = "nodeos";
 
 /// Every key of the section, in the order in which people should read about them.
-pub const KEYS: [&str; 14] = [
+pub const KEYS: [&str; 15] = [
     "entry",
     "args",
     "nodeArgs",
@@ -49,6 +49,7 @@ pub const KEYS: [&str; 14] = [
     "include",
     "exclude",
     "compileCache",
+    "optimize",
 ];
 
 /// Below this Linux alone does not start (measured: 36 MiB boots, 32 MiB does not).
@@ -84,6 +85,8 @@ pub struct Package {
     pub exclude: Vec<String>,
     /// Whether a first start is tried when the image is made, so that later ones find its scripts compiled.
     pub compile_cache: CompileCache,
+    /// Whether the application is bundled into one file when the image is made.
+    pub optimize: Optimize,
 }
 
 /// Whether compiled scripts go with the application.
@@ -91,6 +94,14 @@ pub struct Package {
 pub enum CompileCache {
     #[default]
     On,
+    Off,
+}
+
+/// Whether the application and what it imports become one file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Optimize {
+    On,
+    #[default]
     Off,
 }
 
@@ -122,6 +133,7 @@ impl Default for Package {
             include: Vec::new(),
             exclude: Vec::new(),
             compile_cache: CompileCache::On,
+            optimize: Optimize::Off,
         }
     }
 }
@@ -192,6 +204,7 @@ impl Package {
             compile_cache: section
                 .checked("compileCache", compile_cache)?
                 .unwrap_or_default(),
+            optimize: section.checked("optimize", optimize)?.unwrap_or_default(),
         })
     }
 }
@@ -282,11 +295,23 @@ fn cpus(value: &Value) -> Result<u32, String> {
 }
 
 fn compile_cache(value: &Value) -> Result<CompileCache, String> {
-    match value {
-        Value::Bool(true) => Ok(CompileCache::On),
-        Value::Bool(false) => Ok(CompileCache::Off),
-        other => Err(format!("is {other}: expected true or false")),
+    match truth(value)? {
+        true => Ok(CompileCache::On),
+        false => Ok(CompileCache::Off),
     }
+}
+
+fn optimize(value: &Value) -> Result<Optimize, String> {
+    match truth(value)? {
+        true => Ok(Optimize::On),
+        false => Ok(Optimize::Off),
+    }
+}
+
+fn truth(value: &Value) -> Result<bool, String> {
+    value
+        .as_bool()
+        .ok_or_else(|| format!("is {value}: expected true or false"))
 }
 
 fn port(value: &Value) -> Result<PublishedPort, String> {

@@ -100,6 +100,14 @@ impl Report {
     pub(super) fn end(&mut self) -> anyhow::Result<()> {
         self.host.look_again()?;
         let runs = |variant| self.runs.get(&variant).map_or(&[][..], Vec::as_slice);
+        let optimized = runs(Variant::OursOptimized);
+        let ratio = Ratio::of(
+            "first answer / not optimized, CPU: ours (optimized)".to_owned(),
+            (optimized, runs(Variant::Ours)),
+            |run: &Measured| Some(run.first_answer.cpu),
+            Some(0.7),
+        );
+        self.ratios.extend(ratio);
         for (what, other, pick, expected) in RATIOS {
             for ours in [Variant::Ours, Variant::OursOnDisk] {
                 let what = format!("{what}: {}", ours.title());

@@ -41,6 +41,8 @@ const DEBIAN_MEMORY_MIB: u32 = 512;
 pub enum Variant {
     Ours,
     OursOnDisk,
+    /// Bundled into one file.
+    OursOptimized,
     /// QEMU's user-mode emulation, without a machine.
     UserMode,
     Debian,
@@ -51,6 +53,7 @@ impl Variant {
     pub const ALL: &[Variant] = &[
         Variant::Ours,
         Variant::OursOnDisk,
+        Variant::OursOptimized,
         Variant::UserMode,
         Variant::Debian,
     ];
@@ -60,6 +63,7 @@ impl Variant {
         match self {
             Variant::Ours => "ours (pmem)",
             Variant::OursOnDisk => "ours (disk)",
+            Variant::OursOptimized => "ours (optimized)",
             Variant::UserMode => "user mode",
             Variant::Debian => "Debian",
         }
@@ -145,16 +149,23 @@ impl Servers {
     ) -> anyhow::Result<Measured> {
         let port = client::free_port()?;
         match variant {
-            Variant::Ours => self.ours(port, Root::Pmem, asked_for),
-            Variant::OursOnDisk => self.ours(port, Root::Disk, asked_for),
+            Variant::Ours => self.ours(port, Root::Pmem, &[], asked_for),
+            Variant::OursOnDisk => self.ours(port, Root::Disk, &[], asked_for),
+            Variant::OursOptimized => self.ours(port, Root::Pmem, &["--optimize"], asked_for),
             Variant::UserMode => self.user_mode(port, asked_for),
             Variant::Debian => self.debian(port, asked_for),
         }
     }
 
-    fn ours(&self, port: u16, root: Root, asked_for: Duration) -> anyhow::Result<Measured> {
+    fn ours(
+        &self,
+        port: u16,
+        root: Root,
+        more: &[&str],
+        asked_for: Duration,
+    ) -> anyhow::Result<Measured> {
         let started = Instant::now();
-        let child = self.nodeos.run(&self.application, port, root, &[])?;
+        let child = self.nodeos.run(&self.application, port, root, more)?;
         let pid = child.id();
         let mut running = Running(child);
         let measured = ask(

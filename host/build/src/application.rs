@@ -6,6 +6,8 @@
 //! Who follows a project's changes compares outlines of it, and makes no images.
 
 mod addons;
+mod built;
+mod bundle;
 pub mod compile_cache;
 pub(crate) mod contents;
 mod discover;
@@ -26,8 +28,8 @@ pub mod volume;
 
 use std::path::PathBuf;
 
-use nodeos_spec::application::{ApplicationSpec, DEFAULT_ID, DEFAULT_STOP_GRACE, FOLDER};
-use nodeos_spec::package::{LibcChoice, Package};
+use nodeos_spec::application::{ApplicationSpec, FOLDER};
+use nodeos_spec::package::{LibcChoice, Optimize, Package};
 
 use crate::cache::Key;
 use crate::context::Context;
@@ -37,9 +39,10 @@ use crate::node::{self, Node};
 use crate::recipe::{Arch, Libc};
 
 use addons::Addons;
+use built::Built;
 use discover::Found;
 use files::Listing;
-use install::Installed;
+use install::{Form, Installed};
 use outline::Outline;
 use project::Project;
 
@@ -63,7 +66,24 @@ pub struct Order {
     pub args: Vec<String>,
     /// Instead of what `package.json` says.
     pub libc: Option<LibcChoice>,
+    /// Instead of what `package.json` says.
+    pub optimize: Option<Optimize>,
     pub arch: Arch,
+}
+
+impl Order {
+    /// Whether it is to be one file.
+    fn optimize(&self, config: &Package) -> Optimize {
+        self.optimize.unwrap_or(config.optimize)
+    }
+
+    /// As what its dependencies are needed.
+    fn form(&self, config: &Package) -> Form {
+        match self.optimize(config) {
+            Optimize::On => Form::Folder,
+            Optimize::Off => Form::Image,
+        }
+    }
 }
 
 /// An application that is ready to run.
@@ -200,8 +220,9 @@ fn prepare_project(
         listing.must_have(&start.entry)?;
     }
     let own = Addons::of_application(project, &listing);
+    let form = order.form(&config);
     let chosen = choose_libc(makers, order, &config, &own, &|node, host| {
-        install::install(makers.ctx, node, host, project, makers.arch)
+        install::install(makers.ctx, node, host, project, makers.arch, form)
     })?;
     let mut notes = chosen.notes;
     notes.extend(project.notes(&chosen.node.version));
@@ -212,6 +233,7 @@ fn prepare_project(
     };
     Ok(Built {
         name: project.name(),
+        optimize: order.optimize(&config),
         config,
         start: with_args(start, order),
         cwd: project.cwd(),
@@ -236,6 +258,7 @@ fn prepare_file(
     let chosen = choose_libc(makers, order, &config, &Addons::default(), &|_, _| Ok(None))?;
     Ok(Built {
         name: project::host_name(&entry),
+        optimize: order.optimize(&config),
         config,
         start: with_args(Start::of_file(entry), order),
         cwd: FOLDER.to_owned(),
@@ -261,12 +284,14 @@ fn prepare_package(
     let release = registry::look_up(makers.ctx, &host, package)?;
     let folder = registry::project_for(&release)?;
     let project = Project::read(folder.path())?;
+    let form = order.form(&config);
     let chosen = choose_libc(makers, order, &config, &Addons::default(), &|node, host| {
-        install::install(makers.ctx, node, host, &project, makers.arch)
+        install::install(makers.ctx, node, host, &project, makers.arch, form)
     })?;
     let start = discover::resolve(release.tool(), &project, chosen.installed.as_ref())?;
     Ok(Built {
         name: project::host_name(&release.name),
+        optimize: order.optimize(&config),
         config,
         start: with_args(start, order),
         cwd: FOLDER.to_owned(),
@@ -358,85 +383,5 @@ fn check_version(config: &Package, shipped: &str) -> Result<(), PrepareApplicati
         None => Err(PrepareApplicationError::NodeVersionRange {
             wanted: wanted.clone(),
         }),
-    }
-}
-
-/// All but the images.
-struct Built {
-    name: String,
-    config: Package,
-    start: Start,
-    cwd: String,
-    listing: Listing,
-    folder: Option<PathBuf>,
-    node: Node,
-    host: HostNode,
-    installed: Option<Installed>,
-    notes: Vec<String>,
-}
-
-impl Built {
-    fn finish(self, makers: &Makers<'_>) -> Result<Application, PrepareApplicationError> {
-        let mut spec = self.spec();
-        if let Some(files) = makers.files {
-            files.complete(&self.config, &mut spec);
-        }
-        let outline = self.outline();
-        let application =
-            image::application(makers.ctx, &self.host, &self.listing, &spec, &self.start)?;
-        let training_key = compile_cache::key(
-            &self.config,
-            &self.start,
-            &spec,
-            &self.node,
-            self.installed.as_ref(),
-        );
-        Ok(Application {
-            name: self.name,
-            config: self.config,
-            libc: self.host.libc,
-            node_version: self.node.version,
-            start: self.start,
-            spec,
-            dependencies: self.installed.map(|installed| installed.image),
-            compile_cache: None,
-            application,
-            folder: self.folder,
-            outline,
-            notes: self.notes,
-            training_key,
-        })
-    }
-
-    fn outline(&self) -> Outline {
-        let dependencies = self.installed.as_ref();
-        Outline::of(
-            &self.listing,
-            self.spec(),
-            &self.config,
-            self.host.libc,
-            dependencies.map(|installed| installed.image.path.clone()),
-        )
-    }
-
-    fn spec(&self) -> ApplicationSpec {
-        let mut env = self.start.env.clone();
-        // What every host of Node.js applications sets; the application's own word goes over it.
-        env.entry("NODE_ENV".to_owned())
-            .or_insert_with(|| "production".to_owned());
-        env.extend(self.config.env.clone());
-        ApplicationSpec {
-            name: self.name.clone(),
-            argv: self.start.argv(),
-            fit_memory: true,
-            env,
-            cwd: self.cwd.clone(),
-            uid: DEFAULT_ID,
-            gid: DEFAULT_ID,
-            ports: self.config.ports.iter().map(|port| port.guest).collect(),
-            volumes: Vec::new(),
-            restart: self.config.restart,
-            stop_grace: DEFAULT_STOP_GRACE,
-        }
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use nodeos_build::application::{self, Application, ForFiles, Order};
+use nodeos_build::application::{self, Application, ForFiles, Order, Source};
 use nodeos_build::assemble::application::System;
 use nodeos_build::context::Context;
-use nodeos_build::recipe::{Format, Libc, Recipe, RootKind};
-use nodeos_spec::package::LibcChoice;
+use nodeos_build::recipe::{Arch, Format, Libc, Recipe, RootKind};
 use nodeos_spec::package::port::PublishedPort;
 use nodeos_spec::package::volume::VolumeOrder;
+use nodeos_spec::package::{LibcChoice, Optimize};
 
 use crate::commands::run;
 use crate::env_file;
@@ -51,6 +51,11 @@ pub struct ApplicationArguments {
     /// They stand in the application's image, too.
     #[arg(long = "env-file", value_name = "FILE", requires = "app")]
     pub env_files: Vec<PathBuf>,
+    /// Bundle the application and what it imports into one file, so that it starts faster
+    ///
+    /// As "optimize": true in package.json. What cannot be bundled is named and stays as it is.
+    #[arg(long, requires = "app")]
+    pub optimize: bool,
 }
 
 /// An application whose images are there, and the system below it where one was made.
@@ -159,7 +164,7 @@ fn unless_stopped<T>(
 }
 
 /// The C library that the command line names.
-pub fn chosen(libc: Libc) -> LibcChoice {
+fn chosen(libc: Libc) -> LibcChoice {
     match libc {
         Libc::Musl => LibcChoice::Musl,
         Libc::Glibc => LibcChoice::Glibc,
@@ -167,6 +172,17 @@ pub fn chosen(libc: Libc) -> LibcChoice {
 }
 
 impl ApplicationArguments {
+    /// What is to be made of it.
+    pub fn order(&self, source: Source, libc: Option<Libc>, arch: Arch) -> Order {
+        Order {
+            source,
+            args: self.args.clone(),
+            libc: libc.map(chosen),
+            optimize: self.optimize.then_some(Optimize::On),
+            arch,
+        }
+    }
+
     /// What is to stand in its image.
     ///
     /// # Errors

@@ -34,6 +34,7 @@ fn everything_can_be_said() {
         "include": ["dist"],
         "exclude": ["test"],
         "compileCache": false,
+        "optimize": true,
     }));
     assert_eq!(package.entry.as_deref(), Some("dist/server.js"));
     assert_eq!(package.args, ["--verbose"]);
@@ -67,6 +68,7 @@ fn everything_can_be_said() {
         (vec!["dist".to_owned()], vec!["test".to_owned()])
     );
     assert_eq!(package.compile_cache, CompileCache::Off);
+    assert_eq!(package.optimize, Optimize::On);
 }
 
 #[test]
@@ -176,6 +178,10 @@ fn a_wrong_value_is_named_with_its_key() {
     check(
         json!({"compileCache": "no"}),
         ".compileCache\" is \"no\": expected true or false",
+    );
+    check(
+        json!({"optimize": 1}),
+        ".optimize\" is 1: expected true or false",
     );
 }
 

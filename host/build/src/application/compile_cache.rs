@@ -3,7 +3,7 @@
 //!
 //! What a machine is and how it is talked to is not known here: whoever calls does the training. What comes of it follows from
 //! the dependencies and from Node.js, so a changed line of the application trains nothing: Node.js compares every script with
-//! what was compiled, and compiles what has changed.
+//! what was compiled, and compiles what has changed. In a bundle that would be everything, so another bundle is trained again.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -19,7 +19,6 @@ use nodeos_spec::service::Restart;
 use tar::{Archive, EntryType};
 
 use super::image::{self, Files, LayerImage};
-use super::install::Installed;
 use super::modules::image_error;
 use super::{Application, PrepareApplicationError, Start};
 use crate::cache::{CacheError, Key, KeyHasher, Kind, MakeEntryError};
@@ -38,7 +37,7 @@ const PRELOAD_NAME: &str = ".nodeos-training/preload.cjs";
 /// What makes Node.js keep nothing (node(1)).
 const DISABLED: &str = "NODE_DISABLE_COMPILE_CACHE";
 /// Flags of V8 may stand in it, which what is compiled depends on.
-const OPTIONS: &str = "NODE_OPTIONS";
+pub(super) const OPTIONS: &str = "NODE_OPTIONS";
 /// More is no cache of scripts, but something else in its place.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -87,16 +86,17 @@ enum MakeError {
     Scratch(#[source] std::io::Error),
 }
 
-/// What the compile cache of an application follows from. None where there is to be none: the user has another one, or wants
+/// What the compile cache of an application follows from: `dependencies` stands for all that is not the application's own, and for
+/// the bundle where that is in one. None where there is to be none: the user has another one, or wants
 /// none, or nothing is loaded but the application's own few files, whose compilation takes less than a look at a cache.
 pub(super) fn key(
     config: &Package,
     start: &Start,
     spec: &ApplicationSpec,
     node: &Node,
-    installed: Option<&Installed>,
+    dependencies: Option<&Key>,
 ) -> Option<Key> {
-    let installed = installed?;
+    let dependencies = dependencies?;
     let is_users = [COMPILE_CACHE_VARIABLE, DISABLED]
         .iter()
         .any(|name| spec.env.contains_key(*name));
@@ -110,7 +110,7 @@ pub(super) fn key(
         .text("version", BUILD_VERSION)
         .text("preload", PRELOAD)
         .text("node", node.key.as_str())
-        .text("dependencies", installed.key.as_str())
+        .text("dependencies", dependencies.as_str())
         .text("node arguments", &node_args)
         .text("options", options)
         .text("entry", &start.entry)

@@ -10,6 +10,7 @@ use nodeos_spec::package::ParsePackageError;
 use super::addons::Lacking;
 use super::script::ScriptError;
 use crate::cache::CacheError;
+use crate::fetch::FetchError;
 use crate::manifest::ReadManifestError;
 use crate::node::PrepareNodeError;
 use crate::recipe::Libc;
@@ -123,6 +124,12 @@ pub enum PrepareApplicationError {
         #[source]
         source: ToolError,
     },
+    #[error("cannot get esbuild, which bundles the application")]
+    FetchBundler(#[source] FetchError),
+    #[error("cannot bundle the application")]
+    RunBundler(#[source] ToolError),
+    #[error("cannot bundle the application:{}", on_lines(.complaints))]
+    Bundle { complaints: Vec<String> },
     #[error("the dependency {name} ({range}) lies outside of the project")]
     Outside { name: String, range: String },
     #[error("{} links to {}, which is outside of the project", .path.display(), .target.display())]
@@ -206,6 +213,10 @@ impl PrepareApplicationError {
                     "install it (npm install --global {manager}), or make a package-lock.json with `npm install`"
                 ));
             }
+            E::FetchBundler(error) => return error.hint(),
+            E::Bundle { .. } => {
+                "correct that, or run the files as they are: without --optimize, and without \"nodeos.optimize\" in package.json"
+            }
             E::Outside { .. } => "make both workspaces of one project, or publish it",
             E::LinkLeaves { .. } => {
                 "copy what it links to into the project, or name the link in \"nodeos.exclude\""
@@ -236,6 +247,7 @@ impl PrepareApplicationError {
         match self {
             PrepareApplicationError::Node(error) => error.is_cancelled(),
             PrepareApplicationError::Cache(error) => error.is_cancelled(),
+            PrepareApplicationError::FetchBundler(error) => error.is_cancelled(),
             _ => self.tool().is_some_and(ToolError::is_cancelled),
         }
     }
@@ -255,6 +267,7 @@ impl PrepareApplicationError {
         match self {
             PrepareApplicationError::Check { source, .. }
             | PrepareApplicationError::Registry { source, .. }
+            | PrepareApplicationError::RunBundler(source)
             | PrepareApplicationError::Install { source, .. } => Some(source),
             _ => None,
         }
@@ -279,6 +292,10 @@ pub(super) fn glibc_note(lacking: &[Lacking]) -> String {
         names.join(", "),
     );
     format!("the machine has glibc instead of musl, because {names} {verb} no build for musl")
+}
+
+fn on_lines(texts: &[String]) -> String {
+    texts.iter().map(|text| format!("\n    {text}")).collect()
 }
 
 fn lines(lacking: &[Lacking]) -> String {

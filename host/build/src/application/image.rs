@@ -11,6 +11,7 @@ use nodeos_image::erofs;
 use nodeos_image::tree::{Entry, Tree};
 use nodeos_spec::application::{ApplicationSpec, FILES_NAME, SPEC_NAME};
 
+use super::bundle::Bundled;
 use super::files::{ItemKind, Listing};
 use super::modules::{image_error, mode, read_error};
 use super::{PrepareApplicationError, Start, syntax};
@@ -20,7 +21,7 @@ use crate::context::Context;
 use crate::node::host::HostNode;
 
 /// Raised when the way of making it changes.
-const BUILD_VERSION: &str = "1";
+const BUILD_VERSION: &str = "2";
 /// The image, in the cache's folder.
 const FILE: &str = "application.img";
 /// How old a change must be so that another one right behind it would have another time: two seconds are the coarsest
@@ -61,22 +62,16 @@ pub(super) fn application(
     listing: &Listing,
     spec: &ApplicationSpec,
     start: &Start,
+    bundle: Option<&Bundled>,
 ) -> Result<LayerImage, PrepareApplicationError> {
-    let key = state(listing, spec, SystemTime::now())?;
+    let key = state(begin("application", listing, spec, bundle), listing)?;
     let label = format!("application {}", spec.name);
     let make = |dir: &Path| {
         let step = ctx.progress.begin(&format!("write {label}"), None);
-        // A program of a dependency was published by somebody, and lies elsewhere.
-        if listing
-            .items
-            .iter()
-            .any(|item| item.path == Path::new(&start.entry))
-        {
-            syntax::check(ctx, host, &listing.root, &start.entry)?;
-        }
-        let tree = tree(listing, spec)?;
+        check_entry(ctx, host, listing, start)?;
+        let tree = tree(listing, spec, bundle)?;
         // The image is named by what is in it, and not by when that was written.
-        let contents = contents(listing, spec)?;
+        let contents = contents(listing, spec, bundle)?;
         write(&tree, &contents, Files::Read, &dir.join(FILE))?;
         step.finish("");
         Ok::<_, PrepareApplicationError>(())
@@ -88,15 +83,32 @@ pub(super) fn application(
     LayerImage::of(&entry.dir.join(FILE))
 }
 
-/// The key by which an image is found again: of each file its name and what the filesystem says about its contents,
-/// without reading them. The time of the last change of an inode cannot be set by anybody, and is set by every write.
-/// Of a file that has only just changed the contents count: it may change again within one tick of that clock.
-fn state(
+/// What Node.js says of the file that is run. A program of a dependency was published by somebody, and lies elsewhere.
+pub(super) fn check_entry(
+    ctx: &Context,
+    host: &HostNode,
     listing: &Listing,
-    spec: &ApplicationSpec,
+    start: &Start,
+) -> Result<(), PrepareApplicationError> {
+    let entry = Path::new(&start.entry);
+    match listing.items.iter().any(|item| item.path == entry) {
+        true => syntax::check(ctx, host, &listing.root, &start.entry),
+        false => Ok(()),
+    }
+}
+
+/// The key by which what is made of these files is found again: of each file its name and what the filesystem says about its
+/// contents, without reading them. The time of the last change of an inode cannot be set by anybody, and is set by every write.
+/// Of a file that has only just changed the contents count: it may change again within one tick of that clock.
+pub(super) fn state(hasher: KeyHasher, listing: &Listing) -> Result<Key, PrepareApplicationError> {
+    state_at(hasher, listing, SystemTime::now())
+}
+
+fn state_at(
+    mut hasher: KeyHasher,
+    listing: &Listing,
     now: SystemTime,
 ) -> Result<Key, PrepareApplicationError> {
-    let mut hasher = begin("application", listing, spec);
     for item in &listing.items {
         let name = item.path.as_os_str().as_bytes();
         hasher = match &item.kind {
@@ -144,8 +156,12 @@ fn is_settled(meta: &fs::Metadata, now: SystemTime) -> bool {
 }
 
 /// The hash of all that is in the image.
-fn contents(listing: &Listing, spec: &ApplicationSpec) -> Result<Key, PrepareApplicationError> {
-    let mut hasher = begin("application's contents", listing, spec);
+fn contents(
+    listing: &Listing,
+    spec: &ApplicationSpec,
+    bundle: Option<&Bundled>,
+) -> Result<Key, PrepareApplicationError> {
+    let mut hasher = begin("application's contents", listing, spec, bundle);
     for item in &listing.items {
         let path = listing.root.join(&item.path);
         hasher = hasher
@@ -156,14 +172,27 @@ fn contents(listing: &Listing, spec: &ApplicationSpec) -> Result<Key, PrepareApp
     Ok(hasher.finish())
 }
 
-fn begin(purpose: &str, listing: &Listing, spec: &ApplicationSpec) -> KeyHasher {
+fn begin(
+    purpose: &str,
+    listing: &Listing,
+    spec: &ApplicationSpec,
+    bundle: Option<&Bundled>,
+) -> KeyHasher {
     KeyHasher::new(purpose)
         .text("version", BUILD_VERSION)
         .text("files", &listing.items.len().to_string())
         .text("spec", &spec.to_json())
+        .text(
+            "bundle",
+            bundle.map_or("", |bundle| bundle.contents.as_str()),
+        )
 }
 
-fn tree(listing: &Listing, spec: &ApplicationSpec) -> Result<Tree, PrepareApplicationError> {
+fn tree(
+    listing: &Listing,
+    spec: &ApplicationSpec,
+    bundle: Option<&Bundled>,
+) -> Result<Tree, PrepareApplicationError> {
     let mut tree = Tree::new();
     let files = Path::new("/").join(FILES_NAME);
     let mut add = |path: &Path, entry: Entry| {
@@ -183,6 +212,10 @@ fn tree(listing: &Listing, spec: &ApplicationSpec) -> Result<Tree, PrepareApplic
             }
         };
         add(&files.join(&item.path), entry)?;
+    }
+    if let Some((file, path)) = bundle.and_then(|bundle| bundle.file.as_ref()) {
+        let entry = Entry::host_file(0o644, file).map_err(|source| image_error(file, source))?;
+        add(&files.join(path), entry)?;
     }
     Ok(tree)
 }
@@ -226,7 +259,8 @@ mod tests {
         let key = |now: SystemTime| {
             let project = Project::read(dir.path()).unwrap();
             let listing = files::list(&project, &Package::default()).unwrap();
-            state(&listing, &spec(), now).unwrap()
+            let hasher = begin("application", &listing, &spec(), None);
+            state_at(hasher, &listing, now).unwrap()
         };
         let later = SystemTime::now() + Duration::from_secs(60);
         fs::write(&file, "1").unwrap();
@@ -254,8 +288,8 @@ mod tests {
             let project = Project::read(dir.path()).unwrap();
             let listing = files::list(&project, &Package::default()).unwrap();
             let path = dir.path().join("application.img");
-            let tree = tree(&listing, &spec()).unwrap();
-            let contents = contents(&listing, &spec()).unwrap();
+            let tree = tree(&listing, &spec(), None).unwrap();
+            let contents = contents(&listing, &spec(), None).unwrap();
             write(&tree, &contents, Files::Read, &path).unwrap();
             let names: Vec<_> = tree
                 .iter()

@@ -5,16 +5,17 @@
 //! `install`, `postinstall`): `prepare` and the like are for those who develop it, and mostly need what they have.
 
 mod copy;
+pub(super) mod part;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::PrepareApplicationError;
 use super::addons::{Addons, Lacking};
-use super::image::{self, LayerImage};
+use super::image;
 use super::manager::Manager;
 use super::modules::{self, Program, read_error};
 use super::project::{DEPENDENCIES, Project};
@@ -30,11 +31,23 @@ use copy::Copy;
 const BUILD_VERSION: &str = "2";
 /// The image, in the cache's folder.
 const FILE: &str = "dependencies.img";
+/// The folder in which all of it lies as it was installed, where that is wanted instead.
+const FOLDER: &str = "installed";
+
+/// As what dependencies are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Image,
+    /// As files, of which parts are taken.
+    Folder,
+}
 
 /// Dependencies that are there.
 #[derive(Debug, Clone)]
 pub(super) struct Installed {
-    pub(super) image: LayerImage,
+    pub(super) form: Form,
+    /// The image, or the folder.
+    pub(super) path: PathBuf,
     /// What all of it follows from.
     pub(super) key: Key,
     /// Programs by name, for each folder of the project that has some; the root is `""`.
@@ -57,6 +70,7 @@ pub(super) fn install(
     host: &HostNode,
     project: &Project,
     arch: Arch,
+    form: Form,
 ) -> Result<Option<Installed>, PrepareApplicationError> {
     if !needs_anything(project) {
         return Ok(None);
@@ -82,14 +96,22 @@ pub(super) fn install(
             "manager",
             &format!("{:?} {}", project.manager, version.trim()),
         );
+    let hasher = match form {
+        Form::Image => hasher,
+        Form::Folder => hasher.text("form", FOLDER),
+    };
     let key = copy.hash(hasher)?.finish();
-    let label = format!("dependencies of {} ({})", project.name(), host.libc);
+    let mut label = format!("dependencies of {} ({})", project.name(), host.libc);
+    if form == Form::Folder {
+        label.push_str(", as files");
+    }
     let maker = Maker {
         ctx,
         node,
         host,
         project,
         arch,
+        form,
         version: version.trim(),
         copy: &copy,
         key: &key,
@@ -105,7 +127,11 @@ pub(super) fn install(
             path: entry.dir.clone(),
         })?;
     Ok(Some(Installed {
-        image: LayerImage::of(&entry.dir.join(FILE))?,
+        form,
+        path: entry.dir.join(match form {
+            Form::Image => FILE,
+            Form::Folder => FOLDER,
+        }),
         key,
         bins: made.bins,
         lacking: made.lacking,
@@ -164,6 +190,7 @@ struct Maker<'a> {
     host: &'a HostNode,
     project: &'a Project,
     arch: Arch,
+    form: Form,
     /// The package manager's, where it is not the one that comes with Node.js.
     version: &'a str,
     copy: &'a Copy<'a>,
@@ -228,16 +255,19 @@ impl Maker<'_> {
         let folder = fs::canonicalize(&folder).map_err(|source| read_error(&folder, source))?;
         let modules = modules::read(&folder)?;
         let addons = Addons {
-            root: folder,
+            root: folder.clone(),
             native: modules.native,
         };
         let lacking = addons.lacking(self.arch, self.node, self.host)?;
-        image::write(
-            &modules.tree,
-            self.key,
-            image::Files::Mapped,
-            &dir.join(FILE),
-        )?;
+        match self.form {
+            Form::Image => image::write(
+                &modules.tree,
+                self.key,
+                image::Files::Mapped,
+                &dir.join(FILE),
+            )?,
+            Form::Folder => part::keep(&folder, &modules.tree, &dir.join(FOLDER))?,
+        }
         work.remove()?;
         step.finish("");
         Ok(MadeFrom {

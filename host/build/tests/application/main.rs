@@ -5,6 +5,7 @@
 mod common;
 
 mod addons;
+mod bundles;
 mod images;
 mod managers;
 mod refusals;
@@ -51,6 +52,7 @@ fn order(source: Source) -> Order {
         source,
         args: Vec::new(),
         libc: None,
+        optimize: None,
         arch: Arch::X86_64,
     }
 }

@@ -74,7 +74,8 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
     let variable = std::env::var_os(ca_bundle::VARIABLE);
     let (authorities, no_authorities) = ca_bundle::find(arguments.ca_bundle.as_deref(), variable)?;
     let slow = host.note.as_deref().filter(|_| global.verbose);
-    let notes = [slow, note, no_authorities.as_deref()];
+    let (optimize, no_bundle) = arguments.optimize();
+    let notes = [slow, note, no_authorities.as_deref(), no_bundle];
     notes
         .into_iter()
         .flatten()
@@ -84,6 +85,7 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
         source,
         args: arguments.args.clone(),
         libc: arguments.libc,
+        optimize,
         arch: Arch::X86_64,
     };
     let make = |interrupt: &Interrupt, streams: &Streams| -> Result<Made, Failure> {

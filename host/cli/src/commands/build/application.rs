@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use nodeos_build::application::{Application, ForFiles, Order, Source};
+use nodeos_build::application::{Application, ForFiles, Source};
 use nodeos_build::assemble::application::{
     ApplicationOrder, ApplicationOutput, PackOrder, check_out, pack, publish,
 };
@@ -15,7 +15,7 @@ use nodeos_vm::{firecracker, libvirt};
 use serde_json::{Value, json};
 
 use super::entries;
-use crate::application::{self, chosen};
+use crate::application;
 use crate::arguments::Global;
 use crate::commands::run;
 use crate::environment;
@@ -78,12 +78,7 @@ pub(super) fn run(
         false => HashMap::new(),
     };
     let started = Instant::now();
-    let order = Order {
-        source,
-        args: given.args.clone(),
-        libc: selection.libc.map(chosen),
-        arch: selection.arch,
-    };
+    let order = given.order(source, selection.libc, selection.arch);
     let prepared = application::prepare(
         &context,
         &interrupt,

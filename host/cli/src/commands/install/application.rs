@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use thiserror::Error;
 
 use super::Arguments;
-use crate::application::{self, chosen};
+use crate::application;
 use crate::arguments::Global;
 use crate::commands::run;
 use crate::environment;
@@ -52,12 +52,7 @@ pub(super) fn check(what: &str, arguments: &Arguments) -> Result<Wanted, Failure
     plan::ports(&run::ports(&given.ports))?;
     let source: Source = what.parse()?;
     Ok(Wanted {
-        order: Order {
-            source,
-            args: given.args.clone(),
-            libc: arguments.libc.map(chosen),
-            arch: Arch::X86_64,
-        },
+        order: given.order(source, arguments.libc, Arch::X86_64),
         files: given.files()?,
     })
 }
