@@ -33,8 +33,9 @@ const CONSENT: &str = "yes";
 ///
 /// With --app it builds the disk of an application first, as `nodeos build --app DIR --format disk` does, and keeps no image.
 #[derive(Debug, Args)]
-#[command(override_usage = "nodeos install [OPTIONS] <IMAGE> [DEVICE]\n       \
-        nodeos install [OPTIONS] --app <DIR|FILE|PACKAGE> [DEVICE] [-- <ARGS>...]")]
+#[command(
+    override_usage = "nodeos install [OPTIONS] <IMAGE|--app <DIR|FILE|PACKAGE>> [DEVICE] [-- <ARGS>...]"
+)]
 pub struct Arguments {
     /// The image, which `nodeos build --format disk` makes
     #[arg(value_name = "IMAGE", required_unless_present = "app")]
