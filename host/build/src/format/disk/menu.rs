@@ -289,7 +289,12 @@ mod tests {
             flavor: Flavor::Workstation,
             ..Recipe::BAREBONES
         };
-        let menu = menu_of(&recipe, "shop", " ip=::::shop::dhcp", None);
+        let menu = menu_of(
+            &recipe,
+            ("shop", " ip=::::shop::dhcp"),
+            Medium::Disk,
+            Users::None,
+        );
         let entries: Vec<&str> = menu
             .lines()
             .filter(|line| line.starts_with("menuentry"))
