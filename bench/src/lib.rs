@@ -10,6 +10,7 @@ pub mod cpu;
 pub mod host;
 pub mod login;
 pub mod machine;
+pub mod media;
 pub mod ratio;
 pub mod run;
 pub mod search;

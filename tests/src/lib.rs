@@ -7,6 +7,7 @@
 pub mod application;
 pub mod boot;
 pub mod cli;
+pub mod disk_image;
 pub mod http;
 pub mod nodeos_run;
 pub mod pc;

@@ -34,8 +34,12 @@ pub enum Attachment {
     Virtio,
     Ahci,
     Nvme,
+    /// NVMe with sectors of 4096 bytes.
+    Nvme4096,
     Ide,
     Usb,
+    /// Not a disk: a CD in its drive.
+    Cd,
 }
 
 /// A PC that is switched off.
@@ -47,6 +51,8 @@ pub struct Pc {
     pub driver: &'static str,
     pub firmware: Firmware,
     pub attachment: Attachment,
+    /// Other disks, attached as virtio, none of which boots.
+    pub others: Vec<PathBuf>,
 }
 
 impl Pc {
@@ -54,13 +60,19 @@ impl Pc {
     pub fn new(name: &str, recipe: &Recipe, firmware: Firmware) -> anyhow::Result<Pc> {
         let scratch = Scratch::new(name)?;
         let disk = build(recipe, &scratch.dir.join("out"))?;
-        Ok(Pc {
+        Ok(Pc::with(scratch, disk, firmware))
+    }
+
+    /// With this disk.
+    pub fn with(scratch: Scratch, disk: PathBuf, firmware: Firmware) -> Pc {
+        Pc {
             scratch,
             disk,
             driver: "raw",
             firmware,
             attachment: Attachment::Virtio,
-        })
+            others: Vec::new(),
+        }
     }
 
     /// Switches it on.
@@ -97,18 +109,36 @@ impl Pc {
             words(&["-drive", &flash(&variables.display().to_string())]);
         }
         let file = self.disk.display();
+        let access = match self.attachment {
+            Attachment::Cd => ",readonly=on",
+            _ => "",
+        };
         words(&[
             "-drive",
-            &format!("if=none,id=disk,format={},file={file}", self.driver),
+            &format!("if=none,id=disk,format={},file={file}{access}", self.driver),
         ]);
-        let devices: &[&str] = match self.attachment {
-            Attachment::Virtio => &["virtio-blk-pci,drive=disk"],
-            Attachment::Ahci | Attachment::Ide => &["ide-hd,drive=disk"],
-            Attachment::Nvme => &["nvme,drive=disk,serial=1"],
-            Attachment::Usb => &["qemu-xhci", "usb-storage,drive=disk"],
+        let device = match self.attachment {
+            Attachment::Virtio => "virtio-blk-pci",
+            Attachment::Ahci | Attachment::Ide => "ide-hd",
+            Attachment::Nvme => "nvme,serial=1",
+            Attachment::Nvme4096 => {
+                "nvme,serial=1,logical_block_size=4096,physical_block_size=4096"
+            }
+            Attachment::Usb => {
+                words(&["-device", "qemu-xhci"]);
+                "usb-storage"
+            }
+            Attachment::Cd => "ide-cd",
         };
-        for device in devices {
-            words(&["-device", device]);
+        words(&["-device", &format!("{device},drive=disk,bootindex=0")]);
+        for (number, other) in self.others.iter().enumerate() {
+            let name = format!("other{number}");
+            let file = other.display();
+            words(&[
+                "-drive",
+                &format!("if=none,id={name},format=raw,file={file}"),
+            ]);
+            words(&["-device", &format!("virtio-blk-pci,drive={name}")]);
         }
         self.scratch.start(&argv)
     }

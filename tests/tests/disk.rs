@@ -1,13 +1,11 @@
 //! The format `disk`: what is on it, and the PCs that boot it.
 
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::fs::OpenOptions;
 use std::process::Command;
 
-use anyhow::{Context as _, ensure};
-use nodeos_spec::device::gpt::{Partition, Table};
+use nodeos_build::recipe::{Recipe, SectorSize};
 use nodeos_tests::boot::{ANSWER, BOOT, Scratch};
+use nodeos_tests::disk_image::{cut, flip, judge, part, partitions, tool};
 use nodeos_tests::pc::{self, Attachment, Firmware, Pc};
 use nodeos_tests::people::{USERSFS, check_filesystem};
 use nodeos_tests::system::BAREBONES;
@@ -60,6 +58,30 @@ fn a_disk_is_booted_from_wherever_it_is_attached() {
             .expect("Welcome to Node.js", BOOT)
             .unwrap_or_else(|error| panic!("{firmware:?} {attachment:?}: {error:#}"));
     }
+}
+
+#[test]
+fn a_disk_with_large_sectors_keeps_files_and_grows() {
+    let recipe = Recipe {
+        sector_size: SectorSize::Of4096,
+        ..USERSFS
+    };
+    let mut pc = Pc::new("large-sectors", &recipe, Firmware::Uefi).unwrap();
+    pc.attachment = Attachment::Nvme4096;
+    let disk = OpenOptions::new().write(true).open(&pc.disk).unwrap();
+    disk.set_len(2 << 30).unwrap();
+    let mut person = pc.boot().unwrap();
+    let said = person.boot.console.transcript();
+    assert!(!said.contains("boot: "), "{said}");
+    person.log_in("nodeos", "nodeos").unwrap();
+    person.run("echo remembered > /note").unwrap();
+    person.power_off().unwrap();
+    let users = &partitions(&pc.disk).unwrap()[USERS];
+    assert_eq!((users.last + 1) * 4096, (2 << 30) - (1 << 20));
+    check_filesystem(&part(&pc, USERS).unwrap()).unwrap();
+    let mut person = pc.boot().unwrap();
+    person.log_in("nodeos", "nodeos").unwrap();
+    assert_eq!(person.run("cat /note").unwrap(), "remembered");
 }
 
 #[test]
@@ -161,66 +183,4 @@ fn others_find_nothing_wrong_with_a_disk_and_it_is_the_same_every_time() {
     let output = tool("veritysetup", &["verify", name, name, root, &offset]).unwrap();
     assert!(output.0, "{}", output.1);
     check_filesystem(&cut(USERS)).unwrap();
-}
-
-fn partitions(disk: &Path) -> anyhow::Result<Vec<Partition>> {
-    let disk = fs::File::open(disk)?;
-    let read = |at, length| {
-        let mut bytes = vec![0; length];
-        disk.read_exact_at(&mut bytes, at).ok()?;
-        Some(bytes)
-    };
-    let table = Table::read(SECTOR, 1, read)?;
-    Ok(table.partitions.into_iter().flatten().collect())
-}
-
-/// A partition of a PC that is switched off, as an image of its own.
-fn part(pc: &Pc, number: usize) -> anyhow::Result<PathBuf> {
-    cut(&pc.disk, number, &pc.scratch.dir.join("part"))
-}
-
-fn cut(disk: &Path, number: usize, to: &Path) -> anyhow::Result<PathBuf> {
-    let partitions = partitions(disk)?;
-    let partition = partitions.get(number).context("there is the partition")?;
-    let to = to.with_extension(number.to_string());
-    let (first, count) = (partition.first, partition.last + 1 - partition.first);
-    let status = Command::new("dd")
-        .arg(format!("if={}", disk.display()))
-        .arg(format!("of={}", to.display()))
-        .args(["bs=1M", "conv=sparse", "status=none"])
-        // Partitions begin and end at whole mebibytes.
-        .arg(format!("skip={}", first / 2048))
-        .arg(format!("count={}", count / 2048))
-        .status()?;
-    ensure!(status.success(), "dd failed");
-    Ok(to)
-}
-
-fn flip(disk: &Path, at: u64) -> anyhow::Result<()> {
-    let disk = OpenOptions::new().read(true).write(true).open(disk)?;
-    let mut byte = [0];
-    disk.read_exact_at(&mut byte, at)?;
-    Ok(disk.write_all_at(&[byte[0] ^ 4], at)?)
-}
-
-/// What a program says of an image, which must be good and contain this.
-fn judge(program: &str, words: &[&str], image: &Path, expected: &str) -> anyhow::Result<String> {
-    let image = image.to_str().context("paths of tests are text")?;
-    let (is_good, said) = tool(program, &[words, &[image]].concat())?;
-    ensure!(is_good && said.contains(expected), "{program}: {said}");
-    Ok(said)
-}
-
-fn tool(program: &str, words: &[&str]) -> anyhow::Result<(bool, String)> {
-    let paths = std::env::var("PATH").unwrap_or_default();
-    let output = Command::new(program)
-        .env("PATH", format!("{paths}:/usr/sbin:/sbin"))
-        .args(words)
-        .output()
-        .with_context(|| format!("{program}: bin/install-dependencies --test installs it"))?;
-    let said = [output.stdout, output.stderr].concat();
-    Ok((
-        output.status.success(),
-        String::from_utf8_lossy(&said).into_owned(),
-    ))
 }

@@ -50,6 +50,7 @@ fn hypervisors_boot_the_disk_in_their_own_kind_of_file() {
             driver,
             firmware: Firmware::Bios,
             attachment,
+            others: Vec::new(),
         };
         let mut boot = pc.start().unwrap();
         boot.console
@@ -69,6 +70,7 @@ fn files_in_a_qcow2_are_there_after_the_next_boot_and_no_build_takes_them_away()
         driver: "qcow2",
         firmware: Firmware::Uefi,
         attachment: Attachment::Virtio,
+        others: Vec::new(),
     };
     let before = fs::metadata(&pc.disk).unwrap().modified().unwrap();
     pc::build_as(&USERSFS, Format::Qcow2, &out).unwrap();
@@ -114,13 +116,7 @@ fn azure_and_google_get_what_they_ask_for() {
     assert!(said.contains("No problems found"), "{said}");
     let said = run("sfdisk", &["--verify"], &disk);
     assert!(said.contains("No errors detected"), "{said}");
-    let pc = Pc {
-        scratch,
-        disk,
-        driver: "raw",
-        firmware: Firmware::Bios,
-        attachment: Attachment::Virtio,
-    };
+    let pc = Pc::with(scratch, disk, Firmware::Bios);
     let mut person = pc.boot().unwrap();
     person.log_in("nodeos", "nodeos").unwrap();
     person.power_off().unwrap();

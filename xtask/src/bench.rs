@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use nodeos_bench::run as applications;
 use nodeos_bench::search::Search;
-use nodeos_bench::{boot, login};
+use nodeos_bench::{boot, login, media};
 use nodeos_build::cache::Cache;
 use nodeos_build::context::Context;
 use serde::Serialize;
@@ -41,6 +41,10 @@ pub enum What {
     ///
     /// Against a minimal Debian with systemd, which is made first. Takes about ten minutes once everything is built.
     Login(Thoroughness),
+    /// Measure the formats: how long each takes to be packed, how large it is, and how long a disk boots
+    ///
+    /// Against grub-mkrescue and qemu-img. Takes about fifteen minutes once everything is built.
+    Media(Thoroughness),
     /// Measure applications as machines: first answer, memory, compile cache, a changed line, answers a second
     ///
     /// Against a minimal Debian with systemd, and against Node.js in QEMU's user-mode emulation. Takes about twenty minutes
@@ -81,6 +85,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let runs = how.runs(1);
             let report = login::run(&context, login::Options { runs })?;
             show(&report, how.json.as_deref(), "login.json")
+        }
+        What::Media(how) => {
+            let runs = how.runs(1);
+            let report = media::run(&context, media::Options { runs })?;
+            show(&report, how.json.as_deref(), "media.json")
         }
         What::Run(how) => {
             let options = applications::Options {
