@@ -206,13 +206,7 @@ fn a_disk_is_an_application_and_keeps_what_it_writes() {
     let mut compare = Command::new("cmp");
     compare.arg(&disk).arg(&same);
     assert_eq!(succeeded(compare).unwrap(), "", "two builds differ");
-    let mut pc = Pc {
-        scratch,
-        disk,
-        driver: "raw",
-        firmware: Firmware::Bios,
-        attachment: Attachment::Virtio,
-    };
+    let mut pc = Pc::with(scratch, disk, Firmware::Bios);
     let port = free_port().unwrap();
     for (starts, firmware, attachment) in [
         (1, Firmware::Bios, Attachment::Virtio),
@@ -250,11 +244,8 @@ fn an_application_is_installed_and_boots_from_what_it_is_on() {
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.starts_with("shop-mjs is on "), "{stdout}");
     let pc = Pc {
-        scratch,
-        disk: device,
-        driver: "raw",
-        firmware: Firmware::Bios,
         attachment: Attachment::Ahci,
+        ..Pc::with(scratch, device, Firmware::Bios)
     };
     let port = free_port().unwrap();
     let mut boot = pc.start_forwarding(port, 3000).unwrap();
