@@ -260,6 +260,8 @@ fn the_manifest_of_the_checkout_is_valid_and_complete() {
     assert_eq!(
         names,
         [
+            "esbuild.aarch64",
+            "esbuild.x86_64",
             "glibc.x86_64",
             "linux",
             "musl.x86_64",
