@@ -45,6 +45,7 @@ fn a_layer_without_users_is_one_file() {
     let scratch = Scratch::new("img-barebones").unwrap();
     let bootfs = pc::build_as(&BAREBONES, Format::Img, &scratch.dir.join("out")).unwrap();
     assert!(!bootfs.with_file_name("usersfs.img").exists());
-    let mut boot = Pc::with(scratch, bootfs, Firmware::Uefi).start().unwrap();
-    boot.console.expect("Welcome to Node.js", BOOT).unwrap();
+    let pc = Pc::with(scratch, bootfs, Firmware::Uefi);
+    let mut boot = pc.start().unwrap();
+    boot.console.expect("Welcome to Node.js", BOOT * 2).unwrap();
 }
