@@ -10,7 +10,7 @@ use nodeos_build::context::Context;
 use nodeos_build::recipe::{Arch, Format, Libc, Recipe, RootKind};
 use nodeos_spec::package::port::PublishedPort;
 use nodeos_spec::package::volume::VolumeOrder;
-use nodeos_spec::package::{LibcChoice, Optimize};
+use nodeos_spec::package::{LibcChoice, Optimize, Package};
 
 use crate::commands::run;
 use crate::env_file;
@@ -66,7 +66,7 @@ pub struct Prepared {
 }
 
 /// Makes its images, and says what people should know. `recipe` is that of the system in `format`; the C library is the
-/// application's.
+/// application's. `check` may refuse what package.json says, before minutes of building.
 ///
 /// # Errors
 /// Whatever ends a build.
@@ -76,12 +76,14 @@ pub fn prepare(
     order: &Order,
     files: &ForFiles,
     (recipe, format): (&Recipe, Format),
+    check: impl FnOnce(&Package) -> Result<(), Failure>,
     streams: &Streams,
 ) -> Result<Prepared, Failure> {
     let application = application::prepare_for_files(context, order, files);
     let mut application = unless_stopped(interrupt, application)?;
     // Those that package.json names, too.
     plan::ports(&run::ports(files.ports(&application.config)))?;
+    check(&application.config)?;
     let recipe = Recipe {
         layer: nodeos_build::recipe::Layer::Application,
         libc: application.libc,

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::Listing;
 use super::install::Installed;
-use super::{PrepareApplicationError, Start, image};
+use super::{PrepareApplicationError, Start, error, image};
 use crate::cache::{Key, KeyHasher, Kind, MakeEntryError, WorkDir};
 use crate::context::Context;
 use crate::manifest::Manifest;
@@ -129,11 +129,7 @@ pub(super) fn provide(
             made
         })
         .map_err(MakeEntryError::into_make)?;
-    let made: MadeFrom = entry
-        .made_from()
-        .ok_or_else(|| PrepareApplicationError::Record {
-            path: entry.dir.clone(),
-        })?;
+    let made: MadeFrom = error::record(&entry)?;
     Ok(Bundled {
         file: made.entry.map(|path| (entry.dir.join(FILE), path)),
         kept: made.kept,

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use nodeos_image::ext4::MAX_LABEL;
 use nodeos_spec::package::ParsePackageError;
+use serde::de::DeserializeOwned;
 
 use super::addons::Lacking;
 use super::script::ScriptError;
-use crate::cache::CacheError;
+use crate::cache::{CacheError, Entry};
 use crate::fetch::FetchError;
 use crate::manifest::ReadManifestError;
 use crate::node::PrepareNodeError;
@@ -159,6 +160,15 @@ pub enum PrepareApplicationError {
     VolumeLabels { first: String, second: String },
     #[error("the cache entry {} does not say what it is", .path.display())]
     Record { path: PathBuf },
+}
+
+/// What the maker of the entry said of it.
+pub(super) fn record<T: DeserializeOwned>(entry: &Entry) -> Result<T, PrepareApplicationError> {
+    entry
+        .made_from()
+        .ok_or_else(|| PrepareApplicationError::Record {
+            path: entry.dir.clone(),
+        })
 }
 
 impl PrepareApplicationError {

@@ -13,12 +13,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::PrepareApplicationError;
 use super::addons::{Addons, Lacking};
-use super::image;
 use super::manager::Manager;
 use super::modules::{self, Program, read_error};
 use super::project::{DEPENDENCIES, Project};
+use super::{PrepareApplicationError, error, image};
 use crate::cache::{Key, KeyHasher, Kind, MakeEntryError};
 use crate::context::Context;
 use crate::node::Node;
@@ -121,11 +120,7 @@ pub(super) fn install(
         .cache
         .get_or_make(ctx, Kind::Dependencies, &key, &label, |dir| maker.make(dir))
         .map_err(MakeEntryError::into_make)?;
-    let made: MadeFrom = entry
-        .made_from()
-        .ok_or_else(|| PrepareApplicationError::Record {
-            path: entry.dir.clone(),
-        })?;
+    let made: MadeFrom = error::record(&entry)?;
     Ok(Some(Installed {
         form,
         path: entry.dir.join(match form {

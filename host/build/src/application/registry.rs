@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::PrepareApplicationError;
 use super::discover::{Start, Tool};
 use super::project::PackageJson;
+use super::{PrepareApplicationError, error};
 use crate::cache::{KeyHasher, Kind, MakeEntryError};
 use crate::context::Context;
 use crate::node::host::{HostNode, npm};
@@ -55,11 +55,7 @@ pub(super) fn look_up(
             ask(ctx, node, package)
         })
         .map_err(MakeEntryError::into_make)?;
-    entry
-        .made_from()
-        .ok_or_else(|| PrepareApplicationError::Record {
-            path: entry.dir.clone(),
-        })
+    error::record(&entry)
 }
 
 fn ask(ctx: &Context, node: &HostNode, package: &str) -> Result<Release, PrepareApplicationError> {

@@ -61,13 +61,9 @@ pub(super) fn run(
         ..selection.recipe(format.flavor(), RootKind::Pmem)
     };
     let machine = &arguments.machine;
+    let size = |config: &Package| run::size(machine.memory, machine.cpus, config, recipe.root);
     // What package.json says comes to it once that is read.
-    run::size(
-        machine.memory,
-        machine.cpus,
-        &Package::default(),
-        recipe.root,
-    )?;
+    size(&Package::default())?;
     let source: Source = what.parse()?;
     let files = given.files()?;
     check_out(selection.arch, &selection.out)?;
@@ -85,6 +81,10 @@ pub(super) fn run(
         &order,
         &files,
         (&recipe, format),
+        |config| match format {
+            Format::Qemu => Ok(size(config).map(drop)?),
+            _ => Ok(()),
+        },
         streams,
     )?;
     let recipe = Recipe {
@@ -94,9 +94,7 @@ pub(super) fn run(
     let renewal = selection.users_order().renewal;
     let (text, mut value) = match (format, &prepared.system) {
         (Format::Qemu, Some(system)) => {
-            let config = &prepared.application.config;
-            let run::Size { memory_mib, cpus } =
-                run::size(machine.memory, machine.cpus, config, recipe.root)?;
+            let run::Size { memory_mib, cpus } = size(&prepared.application.config)?;
             let order = ApplicationOrder {
                 application: &prepared.application,
                 files: &files,

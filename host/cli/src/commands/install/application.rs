@@ -78,6 +78,8 @@ pub(super) fn build(
         order,
         files,
         (&recipe, FORMAT),
+        // A disk does not say how much memory there is.
+        |_| Ok(()),
         streams,
     )?;
     let recipe = Recipe {
