@@ -32,7 +32,8 @@ pub const USERS_FSTYPE: &str = "nodeos.usersfstype";
 /// `nodeos.usersflags=OPTIONS`: its mount options, as mount(8) has them behind `-o`.
 pub const USERS_FLAGS: &str = "nodeos.usersflags";
 
-/// With this word the users partition, where it is the last one of its disk, takes what the disk has behind it.
+/// With this word the users partition, or an application's volume, takes what its disk has behind it, where it is the last one
+/// there.
 pub const GROW: &str = "nodeos.grow";
 
 /// `single`: administrator mode.
@@ -90,12 +91,22 @@ pub enum Wait {
     ForEver,
 }
 
-/// Whether the partition takes what its disk has behind it.
+/// Whether a partition takes what its disk has behind it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Growth {
     #[default]
     None,
     ToTheEnd,
+}
+
+impl Growth {
+    /// What the line says.
+    pub fn of(line: &str) -> Growth {
+        match has(line, GROW) {
+            true => Growth::ToTheEnd,
+            false => Growth::None,
+        }
+    }
 }
 
 /// Why the words about the users partition make no sense.
@@ -145,11 +156,7 @@ impl UsersPartition {
             flags: text(USERS_FLAGS, ROOT_FLAGS),
             access,
             wait,
-            growth: if has(line, GROW) {
-                Growth::ToTheEnd
-            } else {
-                Growth::None
-            },
+            growth: Growth::of(line),
         })
     }
 }

@@ -13,7 +13,7 @@ use nodeos_tests::podman::{Podman, layers, succeeded};
 use nodeos_vm::process;
 use serde_json::{Value, json};
 
-/// Answers with how often it was started, and with what it was started with.
+/// Answers with how often it was started, and with what it was started with; or with how many GiB its volume has.
 const SHOP: &str = r#"
     import fs from 'node:fs';
     import http from 'node:http';
@@ -23,8 +23,9 @@ const SHOP: &str = r#"
         starts = fs.readFileSync('/data/starts', 'utf8').length;
     }
     const said = [starts, process.env.COLOUR, process.getuid(), process.cwd(), ...process.argv.slice(2)];
+    const gib = () => { const { blocks, bsize } = fs.statfsSync('/data'); return String(Math.round(blocks * bsize / 2 ** 30)); };
     const server = http.createServer(({ url }, answer) => {
-        answer.end(said.join());
+        answer.end(url === '/size' ? gib() : said.join());
         if (url === '/end') setTimeout(() => process.exit(0), 200);
     });
     server.listen(3000, () => console.log('listening'));
@@ -215,8 +216,14 @@ fn a_disk_is_an_application_and_keeps_what_it_writes() {
         (pc.firmware, pc.attachment) = (firmware, attachment);
         let mut boot = pc.start_forwarding(port, 3000).unwrap();
         assert_eq!(answer(&mut boot, port), format!("{starts},,1000,/app,one"));
+        // The volume has grown to the end of the disk.
+        let size = ask(port, "/size").unwrap();
+        assert!(size.ends_with(&format!("\r\n\r\n{starts}")), "{size}");
         ask(port, "/end").unwrap();
         boot.powered_off().unwrap();
+        let disk = File::options().write(true).open(&pc.disk).unwrap();
+        disk.set_len(disk.metadata().unwrap().len() + (1 << 30))
+            .unwrap();
     }
     // Its files are somebody's now.
     let (app, out) = (app.to_str().unwrap(), pc.scratch.dir.join("out"));
@@ -239,7 +246,8 @@ fn an_application_is_installed_and_boots_from_what_it_is_on() {
     let (code, _, stderr) = said(&scratch, &words).unwrap();
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("--yes writes without asking"), "{stderr}");
-    let words = [&words[..], &["--yes", "--flavor", "mainframe"]].concat();
+    let more = ["--yes", "--flavor", "mainframe", "--volume", "db:/data"];
+    let words = [&words[..], &more].concat();
     let (code, stdout, stderr) = said(&scratch, &words).unwrap();
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.starts_with("shop-mjs is on "), "{stdout}");
@@ -249,7 +257,10 @@ fn an_application_is_installed_and_boots_from_what_it_is_on() {
     };
     let port = free_port().unwrap();
     let mut boot = pc.start_forwarding(port, 3000).unwrap();
-    assert_eq!(answer(&mut boot, port), "no volume,,1000,/app");
+    assert_eq!(answer(&mut boot, port), "1,,1000,/app");
+    // All that the device has, and not the one that a volume has at first.
+    let size = ask(port, "/size").unwrap();
+    assert!(size.ends_with("\r\n\r\n3"), "{size}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::probe::Outcome;
+use crate::probe::{self, Outcome};
 use crate::process::Qemu;
 
 /// The file's name in the cache's folder.
@@ -30,6 +30,8 @@ struct Key {
     qemu: String,
     version: String,
     kvm: Option<u64>,
+    /// Which program was tried.
+    program: u32,
 }
 
 impl Findings {
@@ -67,6 +69,7 @@ impl Key {
             qemu: qemu.program.display().to_string(),
             version: qemu.version.clone(),
             kvm: std::fs::metadata(KVM).ok().map(|data| data.rdev()),
+            program: probe::VERSION,
         })
     }
 }

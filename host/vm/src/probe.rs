@@ -1,4 +1,4 @@
-//! A kernel of a few bytes that proves that a machine runs: what it is, and the deadline it is given.
+//! A kernel of a few bytes that proves that Linux would run: what it is, and the deadline it is given.
 //!
 //! It is a PVH kernel, as NodeOS's own is, so that the proof takes the same way through firmware and loader.
 
@@ -16,6 +16,9 @@ use crate::vm::{BootError, Vm};
 /// Firmware and the program need 0.1 s where virtualisation works; ten times that on a busy host is still fine.
 /// Where it does not work, nothing ever comes, and this is what the user waits once after each boot of the host.
 pub const DEADLINE: Duration = Duration::from_secs(3);
+
+/// Raised when the program changes, so that what an earlier one has found out is found out again.
+pub(crate) const VERSION: u32 = 2;
 
 /// Turns of the busy loop: enough that a processor which only pretends to run is found out, over within 10 ms.
 const TURNS: u32 = 1_000_000;
@@ -95,18 +98,103 @@ fn outcome(status: ExitStatus, stderr: &str) -> Outcome {
     }
 }
 
-/// The machine code of the probe: 32-bit protected mode, no paging, as the PVH protocol enters a kernel.
+/// The machine code of the probe. The PVH protocol enters it in 32-bit protected mode without paging; it goes on to where Linux
+/// works, 64-bit mode with page tables, and there changes one of those tables in the way in which Linux changes memory.
+///
+/// That is the hard part for a hypervisor without the processor's help for page tables (EPT, NPT). It has to notice the change, so
+/// it carries out the instruction itself; and KVM does not know how to do that with this one (`arch/x86/kvm/emulate.c` of Linux).
+/// A machine under it stops in the middle of its boot.
+///
+/// Source: Intel's Software Developer's Manual, volume 3, chapters 4 (paging) and 11.8.5 (entering 64-bit mode).
 fn program() -> Vec<u8> {
+    let paging = paging();
+    let long = long();
+    let enter = ENTRY + u32::try_from(paging.len()).expect("code is small");
+    // Behind the two instructions that are missing yet, of seven bytes each.
+    let long_at = enter + 14;
+    let pointer_at = long_at + u32::try_from(long.len()).expect("code is small");
+    // A global descriptor table with nothing and with a segment of 64-bit code, and what LGDT wants to know of it.
+    let table_at = pointer_at + 6;
+    let table = [0, 0x00af_9a00_0000_ffff_u64];
+    let mut code = paging;
+    code.extend([0x0f, 0x01, 0x15]); // lgdt [pointer_at]
+    words(&mut code, &[pointer_at]);
+    code.push(0xea); // jmp 8:long_at
+    words(&mut code, &[long_at]);
+    code.extend([8, 0]);
+    code.extend(long);
+    code.extend([15, 0]);
+    words(&mut code, &[table_at]);
+    code.extend(table.iter().flat_map(|entry| entry.to_le_bytes()));
+    code
+}
+
+/// Four page tables, one of each level, from here on. Fresh memory is zero.
+const TABLES: u32 = 2 << 20;
+/// The one of the lowest level, which maps the tables, and so itself.
+const LAST_TABLE: u32 = TABLES + 0x3000;
+
+/// Maps the first 2 MiB in one piece and the tables page by page, and switches to that.
+fn paging() -> Vec<u8> {
+    // Present and writable; and for a page of 2 MiB, that it is one.
+    const PRESENT: u32 = 3;
+    const LARGE: u32 = 0x80;
+    let tables = [0, 0x1000, 0x2000, 0x3000].map(|offset| TABLES + offset);
+    let mut entries = vec![
+        (tables[0], tables[1] | PRESENT),
+        (tables[1], tables[2] | PRESENT),
+        (tables[2], LARGE | PRESENT),
+        (tables[2] + 8, tables[3] | PRESENT),
+    ];
+    entries.extend(
+        (0..)
+            .step_by(8)
+            .zip(tables)
+            .map(|(at, table)| (LAST_TABLE + at, table | PRESENT)),
+    );
+    let mut code = Vec::new();
+    for (address, entry) in entries {
+        code.extend([0xc7, 0x05]); // mov dword [address], entry
+        words(&mut code, &[address, entry]);
+    }
+    code.push(0xb8); // mov eax, TABLES
+    words(&mut code, &[TABLES]);
+    let instructions: [&[u8]; 11] = [
+        &[0x0f, 0x22, 0xd8],             // mov cr3, eax
+        &[0x0f, 0x20, 0xe0],             // mov eax, cr4
+        &[0x83, 0xc8, 0x20],             // or eax, 1 << 5: entries of 64 bits
+        &[0x0f, 0x22, 0xe0],             // mov cr4, eax
+        &[0xb9, 0x80, 0x00, 0x00, 0xc0], // mov ecx, 0xc0000080: EFER
+        &[0x0f, 0x32],                   // rdmsr
+        &[0x0d, 0x00, 0x01, 0x00, 0x00], // or eax, 1 << 8: 64-bit mode
+        &[0x0f, 0x30],                   // wrmsr
+        &[0x0f, 0x20, 0xc0],             // mov eax, cr0
+        &[0x0d, 0x00, 0x00, 0x00, 0x80], // or eax, 1 << 31: paging
+        &[0x0f, 0x22, 0xc0],             // mov cr0, eax
+    ];
+    code.extend(instructions.concat());
+    code
+}
+
+/// The part in 64-bit mode.
+fn long() -> Vec<u8> {
     let [a, b, c, d] = TURNS.to_le_bytes();
-    let instructions: [&[u8]; 8] = [
+    // Two entries that map nothing, and do not afterwards.
+    let [e, f, g, h] = (LAST_TABLE + 0xff0).to_le_bytes();
+    let instructions: [&[u8]; 13] = [
         &[0xb9, a, b, c, d],             // mov ecx, TURNS
-        &[0x49],                         // dec ecx
-        &[0x75, 0xfd],                   // jnz back to dec
+        &[0xff, 0xc9],                   // dec ecx
+        &[0x75, 0xfc],                   // jnz back to dec
+        &[0xbf, e, f, g, h],             // mov edi, the entries
+        &[0x31, 0xc0],                   // xor eax, eax
+        &[0x31, 0xd2],                   // xor edx, edx
+        &[0x31, 0xdb],                   // xor ebx, ebx; ecx is zero already
+        &[0xf0, 0x48, 0x0f, 0xc7, 0x0f], // lock cmpxchg16b [rdi]
+        &[0x75, 0x08],                   // jnz to hlt
         &[0xba, 0x01, 0x05, 0x00, 0x00], // mov edx, 0x501: the port of EXIT_DEVICE
         &[0xb0, VALUE],                  // mov al, VALUE
         &[0xee],                         // out dx, al: QEMU ends here
-        &[0xf4],                         // hlt, should it not
-        &[0xeb, 0xfd],                   // jmp back to hlt
+        &[0xf4, 0xeb, 0xfd],             // hlt, should it not; jmp back to hlt
     ];
     instructions.concat()
 }

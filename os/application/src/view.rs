@@ -13,7 +13,7 @@ use nodeos_sandbox::{devices, kernel, meminfo};
 use nodeos_spec::application::{
     ApplicationSpec, COMPILE_CACHE, COMPILE_CACHE_VARIABLE, FOLDER, FOLLOW,
 };
-use nodeos_spec::cmdline;
+use nodeos_spec::cmdline::{self, Growth};
 use nodeos_sys::error::OsError;
 use nodeos_sys::namespaces;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -160,6 +160,7 @@ fn build(line: &str, log: &mut Log) -> Result<Made, MakeViewError> {
         true => Follows::Yes,
         false => Follows::No,
     };
+    let growth = Growth::of(line);
     let memory = fs::read_to_string(meminfo::PATH).unwrap_or_default();
     let sizes = sizes::memory_files(&memory);
     let root = Path::new(paths::ROOT);
@@ -170,7 +171,7 @@ fn build(line: &str, log: &mut Log) -> Result<Made, MakeViewError> {
     devices::make(&root.join("dev"), sizes.shared_memory, &[])?;
     memory_files(&root.join("tmp"), "1777", sizes.tmp)?;
     memory_files(&root.join("run"), "1777", sizes.run)?;
-    application(&spec, &layers, root, follows, sizes)?;
+    application(&spec, &layers, root, (follows, growth, sizes), log)?;
     if root.join(&FOLDER[1..]).join(COMPILE_CACHE).is_dir() {
         let cache = spec.env.entry(COMPILE_CACHE_VARIABLE.to_owned());
         cache.or_insert_with(|| format!("{FOLDER}/{COMPILE_CACHE}"));
@@ -246,8 +247,8 @@ fn application(
     spec: &ApplicationSpec,
     layers: &Layers,
     root: &Path,
-    follows: Follows,
-    sizes: MemoryFiles,
+    (follows, growth, sizes): (Follows, Growth, MemoryFiles),
+    log: &mut Log,
 ) -> Result<(), MakeViewError> {
     let folder = root.join(FOLDER.trim_start_matches('/'));
     let files = layers.files(Path::new(FOLDER));
@@ -258,7 +259,7 @@ fn application(
     };
     layers::put_together(&files, &folder, changes)?;
     for volume in volumes::in_order(spec) {
-        volumes::mount(volume, spec, root)?;
+        volumes::mount(volume, spec, root, growth, log)?;
     }
     if needs_a_place && follows == Follows::No {
         layers::seal(&folder)?;

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nodeos_sandbox::block::{self, FindDeviceError};
+use nodeos_sandbox::grow;
+use nodeos_sandbox::log::Log;
 use nodeos_sandbox::mounts::{MountError, SAFE, directory};
 use nodeos_spec::application::{ApplicationSpec, FOLDER, Volume, VolumeSource};
+use nodeos_spec::cmdline::Growth;
 use nodeos_spec::device::DeviceSpec;
 use nodeos_sys::error::OsError;
 use rustix::fs::{self, Gid, Uid};
@@ -120,6 +123,8 @@ pub(crate) fn mount(
     volume: &Volume,
     spec: &ApplicationSpec,
     root: &Path,
+    growth: Growth,
+    log: &mut Log,
 ) -> Result<(), VolumesError> {
     let target = place(root, &volume.path)?;
     let access = match volume.read_only {
@@ -141,6 +146,11 @@ pub(crate) fn mount(
         }
         VolumeSource::Disk(device) => {
             let found = disk(device, &path)?;
+            let grows = growth == Growth::ToTheEnd && !volume.read_only;
+            if grows {
+                let what = format!("the partition of {path}");
+                grow::tell(&what, grow::partition(&found), log);
+            }
             mount::mount(&found, &target, "ext4", SAFE | access, DISK_OPTIONS).map_err(
                 |errno| {
                     let (device, path, source) = (device.clone(), path.clone(), OsError(errno));
@@ -158,6 +168,10 @@ pub(crate) fn mount(
                     }
                 },
             )?;
+            if let Some(superblock) = block::superblock(&found).filter(|_| grows) {
+                let grown = grow::filesystem(&found, &target, &superblock);
+                grow::tell(&format!("the filesystem of {path}"), grown, log);
+            }
             match volume.read_only {
                 true => Ok(()),
                 false => give(&target, spec).map_err(|errno| VolumesError::Give {

@@ -1,15 +1,14 @@
 //! The users partition: finding it, waiting for it, mounting it, or doing without.
 
-mod grow;
 mod temporary;
 
 use std::ffi::CString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nodeos_sandbox::block;
 use nodeos_sandbox::log::Log;
+use nodeos_sandbox::{block, grow};
 use nodeos_spec::cmdline::{Access, Growth, UsersPartition, Wait};
 use nodeos_spec::device::DeviceSpec;
 use nodeos_spec::device::ext::Kind;
@@ -124,7 +123,7 @@ fn attach(
     };
     let grows = words.growth == Growth::ToTheEnd && options.users == Users::ReadWrite;
     if grows {
-        tell_growth("the users partition", grow::partition(&device), log);
+        grow::tell("the users partition", grow::partition(&device), log);
     }
     let superblock = block::superblock(&device);
     if let Some(superblock) = &superblock
@@ -165,8 +164,8 @@ fn attach(
         source: OsError(errno),
     })?;
     if let Some(superblock) = superblock.filter(|_| grows) {
-        let grown = grow::filesystem(&device, &superblock);
-        tell_growth("its filesystem", grown, log);
+        let grown = grow::filesystem(&device, Path::new(paths::USERS), &superblock);
+        grow::tell("its filesystem", grown, log);
     }
     Ok(options.users)
 }
@@ -195,15 +194,6 @@ fn look_for(spec: &DeviceSpec, log: &mut Log) -> Result<Option<PathBuf>, MountUs
 fn appeared() -> usize {
     let folders = APPEARING.iter().flat_map(fs::read_dir);
     folders.map(Iterator::count).sum()
-}
-
-/// Nobody has to read at the boot that it has grown; that it could not, somebody should.
-fn tell_growth(what: &str, grown: Result<Option<u64>, grow::GrowError>, log: &mut Log) {
-    match grown {
-        Ok(Some(bytes)) => log.note(&format!("{what} has grown to {} MiB", bytes >> 20)),
-        Ok(None) => {}
-        Err(error) => log.error(&error),
-    }
 }
 
 /// What is said of the mount, in the two ways in which mount(2) takes it.

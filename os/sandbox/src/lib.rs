@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod credentials;
 pub mod devices;
 pub mod filter;
+pub mod grow;
 pub mod kernel;
 pub mod log;
 pub mod meminfo;

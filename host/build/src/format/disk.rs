@@ -23,13 +23,14 @@ use nodeos_spec::device::gpt::{Guid, Table};
 
 use super::loader::{self, Bios};
 use super::{Goods, Packed};
+use crate::application::contents::Contents;
 use crate::application::volume;
 use crate::assemble::image::Image;
 use crate::assemble::{BuildError, Renewal, UsersImage, output};
 use crate::cache::KeyHasher;
 use crate::fetch::UsedInput;
 use crate::fetch::checksum::sha256_of;
-use crate::recipe::{Recipe, RootKind, SectorSize};
+use crate::recipe::{RootKind, SectorSize};
 use menu::{Medium, Users};
 pub(super) use numbers::{Numbers, uuid};
 use volumes::Volume;
@@ -210,7 +211,7 @@ impl Parts {
             .text("version", BUILD_VERSION)
             .text(
                 "menu",
-                &menu::menu(goods, Medium::Disk, users_of(homes, recipe, Guid::LINUX)),
+                &menu::menu(goods, Medium::Disk, users_of(homes, goods, Guid::LINUX)),
             )
             .text("kernel", goods.kernel().key.as_str())
             .text("system", system.key.as_str())
@@ -302,7 +303,7 @@ impl Parts {
         goods: &Goods<'_>,
         slot: &str,
     ) -> Result<Vec<(String, Content)>, WriteError> {
-        let users = users_of(self.homes, goods.recipe, self.numbers.guid(USERS_NAME));
+        let users = users_of(self.homes, goods, self.numbers.guid(USERS_NAME));
         let menu = menu::menu(goods, Medium::Disk, users);
         let mut files = vec![efi_program(&self.uefi)];
         files.extend(boot_files(goods, menu, slot.to_owned())?);
@@ -311,9 +312,11 @@ impl Parts {
 }
 
 /// What the machine is told about its users partition, whose number is `here` if it is on the disk.
-fn users_of(homes: Homes, recipe: &Recipe, here: Guid) -> Users {
+fn users_of(homes: Homes, goods: &Goods<'_>, here: Guid) -> Users {
+    let has_volumes = |contents: &Contents| !contents.volumes.is_empty();
     match homes {
-        _ if !recipe.layer.has_users() => Users::None,
+        Homes::Here if goods.application.is_some_and(has_volumes) => Users::Volumes,
+        _ if !goods.recipe.layer.has_users() => Users::None,
         Homes::Here => Users::Partition(here),
         Homes::Elsewhere => Users::Label,
     }

@@ -40,6 +40,8 @@ pub(in crate::format) enum Medium {
 pub(in crate::format) enum Users {
     /// It has none.
     None,
+    /// It has none, but an application's volumes, the last of which grows to the end of its disk.
+    Volumes,
     /// In the partition with this number, which grows to the end of its disk.
     Partition(Guid),
     /// On whatever disk has one.
@@ -54,6 +56,7 @@ impl Users {
         let word = cmdline::USERS;
         match self {
             Users::None => String::new(),
+            Users::Volumes => format!(" {}", cmdline::GROW),
             Users::Partition(guid) => format!(" {word}=PARTUUID={guid} {}", cmdline::GROW),
             Users::Label => format!(" {word}=LABEL={USERS_LABEL}"),
             Users::LabelIfThere => {

@@ -1,4 +1,4 @@
-//! The users partition takes what its disk has behind it: first the partition, then, mounted, its filesystem.
+//! A partition takes what its disk has behind it: first the partition, then, mounted, its filesystem.
 //!
 //! An image is small, and the stick or the virtual disk that it was written to is large. A power cut at any moment leaves a
 //! disk that boots, and the next boot goes on: the second table is whole before the first one is touched, and ext4 grows
@@ -17,14 +17,15 @@ use rustix::fd::AsFd;
 use rustix::fs::fstatfs;
 use thiserror::Error;
 
-use crate::paths;
-use nodeos_sandbox::block::{BLOCK_DEVICES, DEVICES, number};
+use crate::block::{BLOCK_DEVICES, DEVICES, number};
+use crate::log::Log;
 
 /// What /sys counts in, whatever the disk's sectors are.
 const UNIT: u64 = 512;
 
+/// It stays as it was.
 #[derive(Debug, Error)]
-pub(super) enum GrowError {
+pub enum GrowError {
     #[error("cannot find out where on its disk {} is", device.display())]
     Place { device: PathBuf },
     #[error("cannot read the table of {}", disk.display())]
@@ -49,8 +50,12 @@ pub(super) enum GrowError {
     },
     #[error("the kernel does not take the new size of {}", device.display())]
     Kernel { device: PathBuf, source: OsError },
-    #[error("cannot open {}", paths::USERS)]
-    Users(#[source] io::Error),
+    #[error("cannot open {}", mounted.display())]
+    Mounted {
+        mounted: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot enlarge the filesystem on {}", device.display())]
     Filesystem { device: PathBuf, source: OsError },
 }
@@ -70,8 +75,12 @@ struct Place {
     sectors: u64,
 }
 
-/// Enlarges the partition, which nobody has mounted. Its size in bytes, where it has changed.
-pub(super) fn partition(device: &Path) -> Result<Option<u64>, GrowError> {
+/// Enlarges the partition, which nobody has mounted, where it is the last one of its disk. Its size in bytes, where it has changed.
+///
+/// # Errors
+/// [`GrowError`] says what is in the way: the device is no partition, its disk has no table that could be written again (UEFI
+/// Specification, chapter 5), or cannot be written.
+pub fn partition(device: &Path) -> Result<Option<u64>, GrowError> {
     let place = place(device)?;
     let Place {
         disk,
@@ -113,21 +122,41 @@ pub(super) fn partition(device: &Path) -> Result<Option<u64>, GrowError> {
     Ok((length != place.length).then_some(length))
 }
 
-/// Enlarges the filesystem, mounted at [`paths::USERS`], to its partition's size. That in bytes, where it has changed.
-pub(super) fn filesystem(device: &Path, superblock: &Superblock) -> Result<Option<u64>, GrowError> {
+/// Enlarges the ext4 filesystem that is `mounted` there to its partition's size. That in bytes, where it has changed.
+///
+/// # Errors
+/// [`GrowError`]: the device is no partition, or the kernel refuses.
+pub fn filesystem(
+    device: &Path,
+    mounted: &Path,
+    superblock: &Superblock,
+) -> Result<Option<u64>, GrowError> {
     let Place { length, .. } = place(device)?;
     // Less is what alignment leaves, and the same at every boot.
     if length.saturating_sub(superblock.bytes) < ALIGNMENT {
         return Ok(None);
     }
-    let root = File::open(paths::USERS).map_err(GrowError::Users)?;
-    let block = fstatfs(&root).map_err(|errno| GrowError::Users(errno.into()))?;
+    let open_error = |source| GrowError::Mounted {
+        mounted: mounted.to_owned(),
+        source,
+    };
+    let root = File::open(mounted).map_err(open_error)?;
+    let block = fstatfs(&root).map_err(|errno| open_error(errno.into()))?;
     let blocks = length / u64::try_from(block.f_bsize).unwrap_or(1).max(1);
     resize_ext4(root.as_fd(), blocks).map_err(|errno| GrowError::Filesystem {
         device: device.to_owned(),
         source: OsError(errno),
     })?;
     Ok(Some(length))
+}
+
+/// Nobody has to read at the boot that it has grown; that it could not, somebody should.
+pub fn tell(what: &str, grown: Result<Option<u64>, GrowError>, log: &mut Log) {
+    match grown {
+        Ok(Some(bytes)) => log.note(&format!("{what} has grown to {} MiB", bytes >> 20)),
+        Ok(None) => {}
+        Err(error) => log.error(&error),
+    }
 }
 
 /// The table that is to be written; none where the one that is there is right.
