@@ -10,8 +10,11 @@ use anyhow::{Context as _, ensure};
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// Between two attempts: little against the seconds that a boot takes under emulation.
 const PAUSE: Duration = Duration::from_millis(5);
-/// For one answer. Who accepts a connection and then says nothing is asked again.
+/// For one answer.
 const ANSWER: Duration = Duration::from_secs(20);
+/// For the first one. QEMU accepts connections as soon as it runs, and tries longer and longer to pass one on to a machine that is
+/// not there yet; so who says nothing is asked again.
+const SILENCE: Duration = Duration::from_secs(1);
 /// So many ask at the same time.
 const CLIENTS: usize = 8;
 
@@ -35,7 +38,8 @@ pub fn first_answer(
 ) -> anyhow::Result<Instant> {
     let begin = Instant::now();
     while begin.elapsed() < deadline {
-        if ask_once(port).is_ok() {
+        let asked = Connection::open(port, SILENCE).and_then(|mut it| it.ask());
+        if asked.is_ok() {
             return Ok(Instant::now());
         }
         alive()?;
@@ -56,7 +60,7 @@ fn pause() {
 /// # Errors
 /// Unless the answer is 200.
 pub fn ask_once(port: u16) -> io::Result<()> {
-    Connection::open(port)?.ask()
+    Connection::open(port, ANSWER)?.ask()
 }
 
 /// Answers per second over `duration`, from several connections that are kept.
@@ -65,7 +69,7 @@ pub fn ask_once(port: u16) -> io::Result<()> {
 /// When an answer is not 200, or does not come.
 pub fn answers_per_second(port: u16, duration: Duration) -> anyhow::Result<f64> {
     let ask_on = || -> io::Result<usize> {
-        let mut connection = Connection::open(port)?;
+        let mut connection = Connection::open(port, ANSWER)?;
         let end = Instant::now() + duration;
         let mut answers = 0;
         while Instant::now() < end {
@@ -93,10 +97,10 @@ struct Connection {
 }
 
 impl Connection {
-    fn open(port: u16) -> io::Result<Connection> {
+    fn open(port: u16, patience: Duration) -> io::Result<Connection> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let stream = TcpStream::connect_timeout(&address, ANSWER)?;
-        stream.set_read_timeout(Some(ANSWER))?;
+        let stream = TcpStream::connect_timeout(&address, patience)?;
+        stream.set_read_timeout(Some(patience))?;
         stream.set_nodelay(true)?;
         Ok(Connection {
             reader: BufReader::new(stream),

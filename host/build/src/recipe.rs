@@ -279,6 +279,12 @@ impl Format {
 }
 
 impl SectorSize {
+    /// The one with so many bytes; None where no image is made for such.
+    pub fn of(bytes: u64) -> Option<SectorSize> {
+        let mut sizes = SectorSize::ALL.iter().copied();
+        sizes.find(|size| size.bytes() == bytes)
+    }
+
     pub fn bytes(self) -> u64 {
         match self {
             SectorSize::Of512 => 512,

@@ -47,7 +47,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PROFILE", value_parser = one_of(Profile::ALL, Profile::as_str))]
     pub profile: Option<Profile>,
     /// The size of the disk's sectors in bytes: 4096 for a disk whose own are that large, which only UEFI boots from
-    #[arg(long, value_name = "BYTES", default_value = "512", value_parser = one_of(SectorSize::ALL, SectorSize::as_str), conflicts_with = "app")]
+    #[arg(long, value_name = "BYTES", default_value = "512", value_parser = one_of(SectorSize::ALL, SectorSize::as_str))]
     pub sector_size: SectorSize,
     #[command(flatten)]
     pub selection: Selection,

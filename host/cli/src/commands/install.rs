@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use nodeos_build::recipe::{Flavor, Libc};
+use nodeos_build::recipe::{Flavor, Libc, SectorSize};
 use thiserror::Error;
 
 use crate::application::ApplicationArguments;
@@ -115,7 +115,12 @@ pub fn run(arguments: &Arguments, global: &Global, streams: &mut Streams) -> Res
     // Before minutes of building, in which nobody need stay.
     let (size, device) = target::check(path, caution, &kernel)?;
     ask(arguments, path, size, device.as_ref(), streams)?;
-    let disk = application::build(&wanted, arguments, global, streams)?;
+    // A device with others than these two is refused when its image is there.
+    let sector_size = device
+        .as_ref()
+        .and_then(|device| SectorSize::of(device.sector))
+        .unwrap_or(SectorSize::Of512);
+    let disk = application::build(&wanted, sector_size, arguments, global, streams)?;
     let image = Image::open(&disk.path)?;
     let target = target::open(path, &image, caution, &kernel)?;
     let names = |device: &Option<Device>| device.as_ref().map(|it| (it.model.clone(), it.size));

@@ -54,10 +54,12 @@ pub(super) fn run(
     let format = arguments.format;
     // What can be wrong with the command line comes before minutes of building.
     plan::application::format(format, &wishes(arguments))?;
+    plan::formats::sectors(format, arguments.sector_size)?;
     plan::ports(&run::ports(&given.ports))?;
     let recipe = Recipe {
         layer: Layer::Application,
         profile: arguments.profile.or(format.profile()),
+        sector_size: arguments.sector_size,
         ..selection.recipe(format.flavor(), RootKind::Pmem)
     };
     let machine = &arguments.machine;

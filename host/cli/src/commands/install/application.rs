@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nodeos_build::application::{ForFiles, Order, Source};
 use nodeos_build::assemble::Renewal;
 use nodeos_build::assemble::application::{PackOrder, pack};
-use nodeos_build::recipe::{Arch, Format, Recipe};
+use nodeos_build::recipe::{Arch, Format, Recipe, SectorSize};
 use tempfile::TempDir;
 use thiserror::Error;
 
@@ -57,9 +57,10 @@ pub(super) fn check(what: &str, arguments: &Arguments) -> Result<Wanted, Failure
     })
 }
 
-/// Builds it.
+/// Builds it, for a device with sectors of that size.
 pub(super) fn build(
     wanted: &Wanted,
+    sector_size: SectorSize,
     arguments: &Arguments,
     global: &Global,
     streams: &Streams,
@@ -69,6 +70,7 @@ pub(super) fn build(
     let recipe = Recipe {
         flavor: arguments.flavor.unwrap_or(FORMAT.flavor()),
         profile: FORMAT.profile(),
+        sector_size,
         ..Recipe::BAREBONES
     };
     let Wanted { order, files } = wanted;
