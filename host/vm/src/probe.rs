@@ -105,7 +105,8 @@ fn outcome(status: ExitStatus, stderr: &str) -> Outcome {
 /// it carries out the instruction itself; and KVM does not know how to do that with this one (`arch/x86/kvm/emulate.c` of Linux).
 /// A machine under it stops in the middle of its boot.
 ///
-/// Source: Intel's Software Developer's Manual, volume 3, chapters 4 (paging) and 11.8.5 (entering 64-bit mode).
+/// Source: Intel's Software Developer's Manual, volume 3, the chapters on paging and on processor initialization ("Initializing
+/// IA-32e Mode").
 fn program() -> Vec<u8> {
     let paging = paging();
     let long = long();
