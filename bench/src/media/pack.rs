@@ -16,9 +16,10 @@ use serde::Serialize;
 use super::RECIPE;
 use crate::cpu;
 
-/// GRUB's modules that a menu with a kernel on a CD or a stick needs: what our own medium has.
+/// GRUB's modules that a menu with a kernel on a CD or a stick needs: what our own medium has, but for those that one of the two
+/// kinds of firmware does not have.
 const MODULES: &str = "part_gpt part_msdos fat iso9660 normal linux configfile echo test hashsum gcry_sha256 sleep reboot \
-                       halt minicmd true regexp serial terminal efi_gop efi_uga video all_video biosdisk";
+                       halt minicmd true regexp serial terminal video all_video";
 
 /// What makes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
