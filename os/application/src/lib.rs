@@ -52,6 +52,7 @@ PID 1 starts it on a machine with the layer application. What it runs is written
 passes on or which lies in the application's image. Of the kernel's command line it takes:
   nodeos.layers=DEVICE,DEVICE  The images that /app is put together from, the lowest first
   nodeos.follow                The host may change /app while the machine runs
+  nodeos.grow                  A volume that is the last partition of its disk takes what the disk has behind it
 
 Options:
   --help  Show this
