@@ -37,8 +37,8 @@ pub struct ApplicationArguments {
     pub ports: Vec<PublishedPort>,
     /// Give the application a filesystem of its own that lasts: an image of up to 1 GiB
     ///
-    /// It is a partition on a disk, and a place for one in a container. It is made once, and kept by the builds that follow. Can be
-    /// given several times.
+    /// It is a partition on a disk, where the last one grows to the disk's end, and a place for one in a container. It is made once,
+    /// and kept by the builds that follow. Can be given several times.
     #[arg(long = "volume", value_name = "NAME:DIR[:ro]", requires = "app")]
     pub volumes: Vec<VolumeOrder>,
     /// Give the application this variable

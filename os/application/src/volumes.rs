@@ -168,7 +168,7 @@ pub(crate) fn mount(
                     }
                 },
             )?;
-            if let Some(superblock) = block::superblock(&found).filter(|_| grows) {
+            if grows && let Some(superblock) = block::superblock(&found) {
                 let grown = grow::filesystem(&found, &target, &superblock);
                 grow::tell(&format!("the filesystem of {path}"), grown, log);
             }
