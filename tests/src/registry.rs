@@ -1,6 +1,6 @@
 //! The registry that npm in a machine installs from: the real one, through QEMU's user-mode network.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nodeos_spec::cmdline::AUTHORITIES;
 
@@ -10,8 +10,6 @@ use crate::people::Site;
 /// its own authorities, because a proxy opens TLS, the machine's does.
 pub fn site(name: &str, change: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<Site> {
     let mut site = Site::with_homes(name, change)?;
-    if let Some(bundle) = std::env::var_os(AUTHORITIES) {
-        site.machine.trust(bundle.into());
-    }
+    site.machine.authorities = std::env::var_os(AUTHORITIES).map(PathBuf::from);
     Ok(site)
 }

@@ -42,7 +42,7 @@ fn authorities_of_the_host_are_trusted_in_every_session() {
     let bundle = site.scratch.dir.join("ca.pem");
     let made = rcgen::generate_simple_self_signed(["proxy.example".to_owned()]).unwrap();
     fs::write(&bundle, made.cert.pem()).unwrap();
-    site.machine.trust(bundle);
+    site.machine.authorities = Some(bundle);
     let mut person = site.boot().unwrap();
     person.log_in("nodeos", "nodeos").unwrap();
     let count = person

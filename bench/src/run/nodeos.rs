@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, ensure};
 use nodeos_build::context::Context;
 use nodeos_build::tool::{self, Tool};
+use nodeos_spec::cmdline::AUTHORITIES;
 use serde::Serialize;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -84,7 +85,8 @@ impl Nodeos {
         command
     }
 
-    /// Starts an application in the foreground, silently.
+    /// Starts an application in the foreground, silently. It is built before: npm may need what the machine is not given here, the
+    /// authorities of this host, which the other systems do not have either.
     ///
     /// # Errors
     /// When the program cannot be started.
@@ -99,6 +101,7 @@ impl Nodeos {
         let mut command = self.command(["run", "--port", &forward, "--root", root.as_str()]);
         command.args(more).arg(application);
         command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.env_remove(AUTHORITIES);
         command.spawn().context("cannot start nodeos run")
     }
 

@@ -28,6 +28,8 @@ use crate::machine::{Moment, machine};
 const APPLICATION: &str = "tests/applications/express";
 /// What Node.js runs of it.
 const SCRIPT: &str = "server.js";
+/// Has it bundled.
+const OPTIMIZE: &str = "--optimize";
 /// Where it listens.
 const PORT: u16 = 3000;
 /// Ten times what Debian takes on an idle host.
@@ -130,8 +132,15 @@ impl Servers {
         };
         let debian = Debian::prepare(ctx, &prepared(Libc::Glibc)?, Some(&service))
             .context("cannot get a Debian to compare with")?;
+        let nodeos = Nodeos::prepare(ctx)?;
+        for more in [None, Some(OPTIMIZE)] {
+            let path = application.to_string_lossy();
+            let words = ["run", "--dry-run"].into_iter().chain(more);
+            let words: Vec<&str> = words.chain([&*path]).collect();
+            nodeos.done(&words)?;
+        }
         Ok(Servers {
-            nodeos: Nodeos::prepare(ctx)?,
+            nodeos,
             application,
             debian,
             node_version: musl.version,
@@ -151,7 +160,7 @@ impl Servers {
         match variant {
             Variant::Ours => self.ours(port, Root::Pmem, &[], asked_for),
             Variant::OursOnDisk => self.ours(port, Root::Disk, &[], asked_for),
-            Variant::OursOptimized => self.ours(port, Root::Pmem, &["--optimize"], asked_for),
+            Variant::OursOptimized => self.ours(port, Root::Pmem, &[OPTIMIZE], asked_for),
             Variant::UserMode => self.user_mode(port, asked_for),
             Variant::Debian => self.debian(port, asked_for),
         }

@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::cache::{CacheError, Key, KeyHasher, Kind, MakeEntryError};
 use crate::context::Context;
@@ -125,11 +126,15 @@ pub struct StaticTarget {
 /// musl where the toolchain has it, else the GNU target, linked statically and without position independence, which
 /// a program with a fixed place in an image does not need.
 pub fn static_target() -> StaticTarget {
-    let libdir = Command::new("rustc")
-        .args(["--print", "target-libdir", "--target", MUSL])
-        .output();
-    let has_musl = libdir
-        .is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir());
+    // Asked once: the compiler takes as long for its answer as everything else that is looked at before a machine starts.
+    static HAS_MUSL: OnceLock<bool> = OnceLock::new();
+    let has_musl = HAS_MUSL.get_or_init(|| {
+        let libdir = Command::new("rustc")
+            .args(["--print", "target-libdir", "--target", MUSL])
+            .output();
+        libdir
+            .is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
+    });
     match has_musl {
         true => StaticTarget {
             triple: MUSL,
@@ -207,7 +212,7 @@ fn key(
         .text("binary", binary)
         .text("target", target.triple)
         .text("flags", &target.flags.join(" "))
-        .text("compiler", &compiler());
+        .text("compiler", compiler());
     for name in FILES.iter().copied().chain(folders(package)) {
         let path = ctx.source.join(name);
         hasher = hasher
@@ -228,12 +233,15 @@ fn folders(package: &str) -> Vec<&'static str> {
     FOLDERS.into_iter().chain(outside).collect()
 }
 
-fn compiler() -> String {
-    let output = Command::new("rustc").arg("-vV").output();
-    output.map_or_else(
-        |_| "none".to_owned(),
-        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
-    )
+fn compiler() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let output = Command::new("rustc").arg("-vV").output();
+        output.map_or_else(
+            |_| "none".to_owned(),
+            |output| String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    })
 }
 
 fn compile(

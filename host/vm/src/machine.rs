@@ -17,8 +17,6 @@ use crate::tuning;
 
 /// The memory of a machine unless it is told otherwise, in MiB.
 const DEFAULT_MEMORY_MIB: u32 = 256;
-/// What [`Machine::trust`] calls its file.
-const AUTHORITIES: &str = "opt/org.nodeos/ca-bundle";
 /// What the kernel is told of QEMU's user-mode network, whose addresses are always these (qemu(1), `-netdev user`): the
 /// machine's own address, the gateway, the netmask, the host name, which would be the address otherwise, no protocol to ask by, and the name
 /// server. To ask by DHCP would take the boot a pause for the same answer.
@@ -48,6 +46,8 @@ pub struct Machine {
     pub console: ConsoleTo,
     pub screen: Screen,
     pub channels: Vec<Channel>,
+    /// Certificates that Node.js in the machine trusts beside its own, as text (RFC 7468).
+    pub authorities: Option<PathBuf>,
     /// Files of the host that the machine can read, without a disk.
     pub files: Vec<HostFile>,
     /// The socket of QMP, QEMU's control protocol.
@@ -164,7 +164,8 @@ pub enum SocketEnd {
     Connects,
 }
 
-/// A file that the machine's firmware configuration device passes on (docs/specs/fw_cfg.rst of QEMU).
+/// A file that the machine's firmware configuration device passes on (docs/specs/fw_cfg.rst of QEMU). It is to be short: Linux reads
+/// it a byte at a time, and for each page from the first byte on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostFile {
     /// `opt/` and a name with a reversed domain in it: everything else is QEMU's own.
@@ -208,6 +209,7 @@ impl Machine {
             console: ConsoleTo::Pipes,
             screen: Screen::None,
             channels: Vec::new(),
+            authorities: None,
             files: Vec::new(),
             qmp_socket: None,
             qmp_end: SocketEnd::Listens,
@@ -250,17 +252,6 @@ impl Machine {
         argv.option("-append", self.command_line());
         argv.words(&self.extra);
         argv.finish()
-    }
-
-    /// Has Node.js in the machine trust the authorities in a file of the host, too.
-    pub fn trust(&mut self, bundle: PathBuf) {
-        let file = HostFile {
-            name: AUTHORITIES.to_owned(),
-            path: bundle,
-        };
-        let word = format!("{}={}", cmdline::AUTHORITIES, file.path_in_machine());
-        self.append.insert(0, word);
-        self.files.push(file);
     }
 
     /// The device that the disk at this place of [`Machine::disks`] is in the machine.
@@ -330,6 +321,10 @@ impl Machine {
         }
         if self.network() == Some(Network::ByTheKernel) {
             words.push(NETWORK_WORD.to_owned());
+        }
+        if self.authorities.is_some() {
+            let device = self.disk_device(self.disks.len());
+            words.push(format!("{}={device}", cmdline::AUTHORITIES));
         }
         words.extend(self.append.iter().cloned());
         words.join(" ")

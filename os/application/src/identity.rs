@@ -1,5 +1,6 @@
 //! Who the application is to those who ask the system: files in /etc, its host's name, its environment.
 
+use nodeos_sandbox::authorities::Authorities;
 use nodeos_spec::application::ApplicationSpec;
 use nodeos_spec::boot::LIBC;
 use nodeos_spec::cmdline;
@@ -75,13 +76,6 @@ pub(crate) fn environment(
     }
     over(&mut variables, &spec.env);
     variables
-}
-
-/// Whether certificates of authorities came with the machine, beside those that Node.js has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Authorities {
-    OfNode,
-    Added,
 }
 
 /// Sets variables, whether they are there or not.

@@ -7,6 +7,7 @@
 
 mod archive;
 mod cgroup;
+mod compilers;
 mod farewell;
 mod identity;
 mod launch;

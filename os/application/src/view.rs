@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nodeos_sandbox::authorities::{self, Authorities};
 use nodeos_sandbox::log::Log;
 use nodeos_sandbox::mounts::{
     self, MountError, SAFE, attach, bind, directory, memory_files, set_flags,
@@ -23,7 +24,7 @@ use rustix::mount::MountFlags;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use thiserror::Error;
 
-use crate::identity::{self, Authorities};
+use crate::identity;
 use crate::layers::{self, Changes, Layers, LayersError};
 use crate::orders::{self, FindOrdersError};
 use crate::paths;
@@ -222,24 +223,12 @@ fn describe(
             &fs::read_to_string(path).unwrap_or_default(),
         )?;
     }
-    // Only root can read the host's file where it is.
-    let Some(path) = std::env::var_os(cmdline::AUTHORITIES) else {
+    let Some(text) = authorities::read(log) else {
         return Ok(Authorities::OfNode);
     };
-    match fs::read_to_string(&path) {
-        Ok(text) => {
-            write(
-                &root.join(identity::AUTHORITIES.trim_start_matches('/')),
-                &text,
-            )?;
-            Ok(Authorities::Added)
-        }
-        Err(error) => {
-            let name = cmdline::AUTHORITIES;
-            log.say(&format!("{name}: cannot read {}: {error}", path.display()));
-            Ok(Authorities::OfNode)
-        }
-    }
+    let copy = root.join(identity::AUTHORITIES.trim_start_matches('/'));
+    write(&copy, &text)?;
+    Ok(Authorities::Added)
 }
 
 /// The application's own folder, and its volumes.

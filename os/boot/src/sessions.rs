@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nodeos_sandbox::authorities::Authorities;
 use nodeos_sandbox::cgroup::CgroupError;
 use nodeos_sandbox::credentials::Credentials;
 use nodeos_sandbox::filter::{Filter, FilterError};
@@ -24,7 +25,6 @@ use crate::paths;
 use crate::session::process::{self, StartProcessError};
 use crate::session::root::{Rights, View};
 use crate::socket::{self, ListenError};
-use crate::system::Authorities;
 use crate::users::User;
 
 /// Between two tries to start a session that does not stay: from the first to the longest pause.

@@ -4,9 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nodeos_sandbox::authorities::{self, Authorities};
 use nodeos_sandbox::log::{Log, sentence};
 use nodeos_sandbox::{meminfo, mounts};
-use nodeos_spec::cmdline::{self, SystemRoot};
+use nodeos_spec::cmdline::SystemRoot;
 use nodeos_spec::network::{self, NetworkSpec};
 use nodeos_spec::session::{self, SessionSpec};
 use rustix::fd::OwnedFd;
@@ -35,15 +36,6 @@ pub(crate) struct Facts {
     pub(crate) total_memory: u64,
     pub(crate) session_spec: SessionSpec,
     pub(crate) authorities: Authorities,
-}
-
-/// Whether certificates of authorities came with the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Authorities {
-    /// Those that Node.js brings, and no others.
-    OfNode,
-    /// Some more, in /run/system.
-    Added,
 }
 
 #[derive(Debug, Error)]
@@ -119,25 +111,14 @@ pub(crate) fn describe(users: &[User], log: &mut Log) -> Result<Facts, PrepareSy
     })
 }
 
-/// Sessions cannot read the host's file where it is, so they get a copy.
+/// Sessions get a copy.
 fn authorities(log: &mut Log) -> Result<Authorities, PrepareSystemError> {
-    let Some(path) = std::env::var_os(cmdline::AUTHORITIES) else {
+    let Some(text) = authorities::read(log) else {
         return Ok(Authorities::OfNode);
     };
-    match fs::read_to_string(&path) {
-        Ok(text) => {
-            write(
-                &Path::new(paths::SYSTEM).join(paths::AUTHORITIES_NAME),
-                &text,
-            )?;
-            Ok(Authorities::Added)
-        }
-        Err(error) => {
-            let name = cmdline::AUTHORITIES;
-            log.say(&format!("{name}: cannot read {}: {error}", path.display()));
-            Ok(Authorities::OfNode)
-        }
-    }
+    let copy = Path::new(paths::SYSTEM).join(paths::AUTHORITIES_NAME);
+    write(&copy, &text)?;
+    Ok(Authorities::Added)
 }
 
 /// Where nothing that is written arrives.

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod authorities;
 pub mod block;
 pub mod cgroup;
 pub mod credentials;

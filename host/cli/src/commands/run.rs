@@ -277,9 +277,7 @@ fn order(
         true => flags::ports(&config.ports),
         false => flags::ports(&arguments.ports),
     };
-    if let Some(bundle) = authorities {
-        machine.trust(whole(&bundle));
-    }
+    machine.authorities = authorities.map(|bundle| whole(&bundle));
     let mut spec = orders(arguments, &application, &machine)?;
     if let Some(port) = arguments.inspect {
         // Last: what the application itself listens on says whether it is ready.

@@ -250,7 +250,7 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
         extra.push("-snapshot".into());
         append.push(cmdline::CHART.to_owned());
     }
-    let mut machine = Machine {
+    Machine {
         accel: host.accel,
         memory_mib: memory(arguments, recipe).mib,
         cpus: flags.cpus,
@@ -276,6 +276,7 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
             Screen::None
         },
         channels: Vec::new(),
+        authorities: files.authorities,
         files: Vec::new(),
         qmp_socket: None,
         qmp_end: SocketEnd::Listens,
@@ -287,11 +288,7 @@ fn machine(arguments: &Arguments, recipe: &Recipe, host: &HostVm, files: Files) 
         term: host.term.clone(),
         console_size: host.console_size,
         extra,
-    };
-    if let Some(bundle) = files.authorities {
-        machine.trust(bundle);
     }
-    machine
 }
 
 /// Gives the machine the terminal until it powers off.

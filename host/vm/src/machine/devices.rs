@@ -17,6 +17,7 @@ pub(super) fn add(machine: &Machine, argv: &mut Argv) {
     root(machine, argv);
     layers(machine, argv);
     disks(machine, argv);
+    authorities(machine, argv);
     share::add(&machine.shares, argv);
     network(machine, argv);
     channels(machine, argv);
@@ -98,6 +99,13 @@ fn disks(machine: &Machine, argv: &mut Argv) {
         let begin = format!("if=none,id=disk{index},format=raw,discard=unmap,file=");
         argv.option("-drive", join(&[&begin, ""], &[image]));
         argv.option("-device", format!("virtio-blk-pci,drive=disk{index}"));
+    }
+}
+
+/// A disk that has text on it instead of a filesystem.
+fn authorities(machine: &Machine, argv: &mut Argv) {
+    if let Some(bundle) = &machine.authorities {
+        read_only_disk("authorities", bundle, argv);
     }
 }
 

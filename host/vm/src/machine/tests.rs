@@ -64,14 +64,16 @@ fn a_disk_on_a_terminal_with_kvm_and_ports() {
 }
 
 #[test]
-fn authorities_are_a_file_of_the_firmwares_and_a_variable_of_nodejs() {
+fn authorities_are_the_last_disk_and_a_variable_of_nodejs() {
     let mut machine = pmem();
+    machine.disks = vec![PathBuf::from("users.img")];
     machine.append = vec!["last".to_owned()];
-    machine.trust(PathBuf::from("a,b.pem"));
+    machine.authorities = Some(PathBuf::from("a,b.pem"));
     let words = words(&machine);
     for part in [
-        "-fw_cfg name=opt/org.nodeos/ca-bundle,file=a,,b.pem",
-        "NODE_EXTRA_CA_CERTS=/sys/firmware/qemu_fw_cfg/by_name/opt/org.nodeos/ca-bundle/raw last",
+        "drive=disk0 -drive if=none,id=authorities,format=raw,readonly=on,file=a,,b.pem \
+         -device virtio-blk-pci,drive=authorities ",
+        "NODE_EXTRA_CA_CERTS=/dev/vdb last",
     ] {
         assert!(words.contains(part), "{part} in {words}");
     }

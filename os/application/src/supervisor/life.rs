@@ -10,6 +10,7 @@ use nodeos_sys::error::OsError;
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 
 use crate::cgroup::Group;
+use crate::compilers::Compilers;
 use crate::launch::{LaunchError, Ours, Theirs};
 use crate::link::Host;
 use crate::ready::Watch;
@@ -28,6 +29,8 @@ pub(crate) struct Application {
     /// Kept from one run to the next: to the host they are the same streams.
     pub(super) carried: Option<Carried>,
     pub(super) ready: Ready,
+    /// While they wait.
+    compilers: Option<Compilers>,
     wish: Wish,
     /// How often it has ended early without a longer life in between.
     early: u32,
@@ -115,7 +118,8 @@ impl Application {
                     Ready::Awaited(watch) => Some(watch.next_look),
                     _ => None,
                 };
-                kill_at.iter().copied().chain(look).min()
+                let compilers = self.compilers.as_ref().map(|compilers| compilers.until);
+                kill_at.iter().copied().chain(look).chain(compilers).min()
             }
             // Its streams end of themselves, but for those that somebody outside has got hold of.
             Life::Ended { until, .. } => (*until > Instant::now()).then_some(*until),
@@ -132,14 +136,15 @@ impl Supervisor {
         self.application.kills_before = self.groups.out_of_memory_kills();
         match self.try_start() {
             Ok(process) => {
+                let port = self.spec.ports.first();
+                self.application.compilers = port.and_then(|_| Compilers::hold(process.pid));
+                self.application.ready =
+                    port.map_or(Ready::NeverMind, |port| Ready::Awaited(Watch::new(*port)));
                 self.application.life = Life::Running {
                     process,
                     since: Instant::now(),
                     kill_at: None,
                 };
-                let port = self.spec.ports.first();
-                self.application.ready =
-                    port.map_or(Ready::NeverMind, |port| Ready::Awaited(Watch::new(*port)));
                 self.say(&MachineMessage::Started);
             }
             Err(error) => {
@@ -192,6 +197,7 @@ impl Supervisor {
             until: now + KILL_PATIENCE,
         };
         self.application.ready = Ready::NeverMind;
+        self.application.compilers = None;
         self.kill_application();
     }
 
@@ -294,13 +300,23 @@ impl Supervisor {
     }
 
     fn look_whether_ready(&mut self, now: Instant) {
-        let Ready::Awaited(watch) = &mut self.application.ready else {
+        let Application {
+            ready, compilers, ..
+        } = &mut self.application;
+        compilers.take_if(|compilers| compilers.until <= now);
+        let Ready::Awaited(watch) = ready else {
             return;
         };
-        if watch.next_look <= now && watch.look() {
+        if watch.next_look > now {
+            return;
+        }
+        if watch.look() {
             let port = watch.port;
-            self.application.ready = Ready::Since(port);
+            *ready = Ready::Since(port);
+            compilers.iter_mut().for_each(Compilers::begin_to_end);
             self.say(&MachineMessage::Ready { port });
+        } else {
+            compilers.iter_mut().for_each(Compilers::look);
         }
     }
 
