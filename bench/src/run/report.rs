@@ -105,11 +105,11 @@ impl Report {
             "first answer / not optimized, CPU: ours (optimized)".to_owned(),
             (optimized, runs(Variant::Ours)),
             |run: &Measured| Some(run.first_answer.cpu),
-            Some(0.7),
+            None,
         );
         self.ratios.extend(ratio);
         for (what, other, pick, expected) in RATIOS {
-            for ours in [Variant::Ours, Variant::OursOnDisk] {
+            for ours in [Variant::Ours, Variant::OursOnDisk, Variant::OursOptimized] {
                 let what = format!("{what}: {}", ours.title());
                 let ratio = Ratio::of(what, (runs(ours), runs(*other)), *pick, *expected);
                 self.ratios.extend(ratio);

@@ -11,7 +11,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, getpriority_process, setpriority_process};
-use rustix::time::{ClockId, clock_gettime};
 
 /// proc(5).
 const PROCESSES: &str = "/proc";
@@ -22,6 +21,8 @@ const BEHIND: i32 = 19;
 /// For so many times as long as the system took to boot, no longer: an application that does not listen by then is at work. So
 /// the limit is as fast as the machine is, with a hypervisor and without. The moment is the time of one boot.
 const BOOTS: u32 = 4;
+/// A boot that took longer has waited, for a disk for instance.
+const LONGEST_BOOT: Duration = Duration::from_secs(2);
 
 /// Those of one process. When this is dropped they are what they were.
 #[derive(Debug)]
@@ -36,10 +37,10 @@ pub(crate) struct Compilers {
 }
 
 impl Compilers {
-    /// None where there is nobody whom they keep waiting.
-    pub(crate) fn hold(process: Pid) -> Option<Compilers> {
+    /// None where there is nobody whom they keep waiting. `boot` is how long the system took for its own.
+    pub(crate) fn hold(process: Pid, boot: Duration) -> Option<Compilers> {
         let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let boot = uptime();
+        let boot = boot.min(LONGEST_BOOT);
         (processors == 1).then(|| Compilers {
             process,
             held: Vec::new(),
@@ -83,11 +84,6 @@ impl Drop for Compilers {
             let _ = setpriority_process(Some(*thread), *nice);
         }
     }
-}
-
-/// Since the kernel began.
-fn uptime() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
 }
 
 /// The threads of a process that are called so.

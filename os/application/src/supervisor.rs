@@ -22,6 +22,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
 use crate::cgroup::Groups;
@@ -52,6 +53,8 @@ pub(crate) struct Supervisor {
     link: Option<Link>,
     application: Application,
     commands: BTreeMap<u32, Command>,
+    /// How long the system took until it was about to start the application for the first time.
+    boot: Duration,
     /// For what is on its way from a program to the host.
     buffer: Box<[u8; MAX_PAYLOAD]>,
 }
@@ -98,6 +101,7 @@ impl Supervisor {
             link: port.and_then(|port| Link::open(&port)),
             application: Application::default(),
             commands: BTreeMap::new(),
+            boot: Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default(),
             buffer: Box::new([0; MAX_PAYLOAD]),
         })
     }

@@ -137,7 +137,8 @@ impl Supervisor {
         match self.try_start() {
             Ok(process) => {
                 let port = self.spec.ports.first();
-                self.application.compilers = port.and_then(|_| Compilers::hold(process.pid));
+                self.application.compilers =
+                    port.and_then(|_| Compilers::hold(process.pid, self.boot));
                 self.application.ready =
                     port.map_or(Ready::NeverMind, |port| Ready::Awaited(Watch::new(*port)));
                 self.application.life = Life::Running {
