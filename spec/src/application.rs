@@ -61,7 +61,7 @@ pub struct ApplicationSpec {
     pub name: String,
     /// The program, by its whole path, and its arguments.
     pub argv: Vec<String>,
-    /// The program is Node.js, and the machine tells it how much memory there is ([`memory`]).
+    /// The program is Node.js, and the machine tells it how large it is ([`memory`]).
     pub fit_memory: bool,
     /// All of its environment, but for what the machine itself adds.
     pub env: BTreeMap<String, String>,

@@ -5,12 +5,12 @@
 //! the application listens, and has had a moment for the first who asks, these threads get what the main thread leaves over.
 
 use std::fs;
-use std::num::NonZeroUsize;
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, getpriority_process, setpriority_process};
+
+use crate::sizes;
 
 /// proc(5).
 const PROCESSES: &str = "/proc";
@@ -39,9 +39,8 @@ pub(crate) struct Compilers {
 impl Compilers {
     /// None where there is nobody whom they keep waiting. `boot` is how long the system took for its own.
     pub(crate) fn hold(process: Pid, boot: Duration) -> Option<Compilers> {
-        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let boot = boot.min(LONGEST_BOOT);
-        (processors == 1).then(|| Compilers {
+        (sizes::processors() == 1).then(|| Compilers {
             process,
             held: Vec::new(),
             all_found: false,

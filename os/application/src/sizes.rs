@@ -1,8 +1,11 @@
 //! How the machine's memory is shared out.
 
+use std::num::NonZeroUsize;
+use std::thread;
+
 use nodeos_sandbox::meminfo;
 use nodeos_spec::application::ApplicationSpec;
-use nodeos_spec::application::memory::memory_arguments;
+use nodeos_spec::application::memory::size_arguments;
 
 /// Kept from the application, in bytes, of what is free when it starts: for what the kernel, PID 1 and this program come to need
 /// while it runs, so that they go on when the application has taken all of its own.
@@ -37,11 +40,18 @@ pub(crate) fn limits(meminfo: &str, threads_max: &str) -> Limits {
     }
 }
 
-/// Tells Node.js how much memory there is, where it is to be told. `iomem` is the text of /proc/iomem.
-pub(crate) fn fit(spec: &mut ApplicationSpec, iomem: &str) {
+/// How many there are. Without an answer, one.
+pub(crate) fn processors() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Tells Node.js how much memory there is and how many processors, where it is to be told. `iomem` is the text of
+/// /proc/iomem.
+pub(crate) fn fit(spec: &mut ApplicationSpec, iomem: &str, processors: usize) {
     let memory_mib = machine_mib(iomem);
     if spec.fit_memory && memory_mib > 0 {
-        spec.argv.splice(1..1, memory_arguments(memory_mib));
+        spec.argv
+            .splice(1..1, size_arguments(memory_mib, processors));
     }
 }
 
@@ -106,13 +116,13 @@ mod tests {
         let argv = |more: &str| {
             let text = format!(r#"{{"name": "a", "argv": ["/bin/node", "a.js"]{more}}}"#);
             let mut spec = ApplicationSpec::parse(&text).unwrap();
-            fit(&mut spec, iomem);
+            fit(&mut spec, iomem, 1);
             spec.argv.join(" ")
         };
         assert_eq!(argv(""), "/bin/node a.js");
         assert_eq!(
             argv(r#", "fitMemory": true"#),
-            "/bin/node --max-old-space-size=66 --max-semi-space-size=2 a.js"
+            "/bin/node --max-old-space-size=66 --max-semi-space-size=2 --v8-pool-size=1 a.js"
         );
     }
 

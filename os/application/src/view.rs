@@ -156,6 +156,7 @@ fn build(line: &str, log: &mut Log) -> Result<Made, MakeViewError> {
     sizes::fit(
         &mut spec,
         &fs::read_to_string(paths::MEMORY).unwrap_or_default(),
+        sizes::processors(),
     );
     let follows = match cmdline::has(line, FOLLOW) {
         true => Follows::Yes,

@@ -257,6 +257,8 @@ impl Supervisor {
     pub(super) fn advance(&mut self, log: &mut Log) -> bool {
         let now = Instant::now();
         self.finish_commands();
+        let compilers = &mut self.application.compilers;
+        compilers.take_if(|compilers| compilers.until <= now);
         match &mut self.application.life {
             Life::NotYet => {}
             Life::Running { kill_at, .. } => {
@@ -304,7 +306,6 @@ impl Supervisor {
         let Application {
             ready, compilers, ..
         } = &mut self.application;
-        compilers.take_if(|compilers| compilers.until <= now);
         let Ready::Awaited(watch) = ready else {
             return;
         };
