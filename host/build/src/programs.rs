@@ -123,33 +123,70 @@ pub struct StaticTarget {
     pub flags: &'static [&'static str],
 }
 
+const STATIC_MUSL: StaticTarget = StaticTarget {
+    triple: MUSL,
+    flags: &["-C", "relocation-model=static"],
+};
+const STATIC_GNU: StaticTarget = StaticTarget {
+    triple: GNU,
+    flags: &[
+        "-C",
+        "target-feature=+crt-static",
+        "-C",
+        "relocation-model=static",
+    ],
+};
+
+/// The Rust of this host.
+struct Toolchain {
+    target: StaticTarget,
+    /// The names and sizes of the standard library's files: with another compiler they are others.
+    library: String,
+}
+
 /// musl where the toolchain has it, else the GNU target, linked statically and without position independence, which
 /// a program with a fixed place in an image does not need.
 pub fn static_target() -> StaticTarget {
-    // Asked once: the compiler takes as long for its answer as everything else that is looked at before a machine starts.
-    static HAS_MUSL: OnceLock<bool> = OnceLock::new();
-    let has_musl = HAS_MUSL.get_or_init(|| {
-        let libdir = Command::new("rustc")
+    toolchain().target
+}
+
+/// Asked once, and one question only: the compiler takes as long for its answer as everything else that is looked at before a
+/// machine starts.
+fn toolchain() -> &'static Toolchain {
+    static FOUND: OnceLock<Toolchain> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let mut ask = Command::new("rustc");
+        let output = ask
             .args(["--print", "target-libdir", "--target", MUSL])
             .output();
-        libdir
-            .is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
-    });
-    match has_musl {
-        true => StaticTarget {
-            triple: MUSL,
-            flags: &["-C", "relocation-model=static"],
-        },
-        false => StaticTarget {
-            triple: GNU,
-            flags: &[
-                "-C",
-                "target-feature=+crt-static",
-                "-C",
-                "relocation-model=static",
-            ],
-        },
-    }
+        let said = output.map_or_else(|_| Vec::new(), |output| output.stdout);
+        let said = PathBuf::from(String::from_utf8_lossy(&said).trim());
+        // `rustlib/TARGET/lib`, whether the target is installed or not.
+        let of_gnu = || Some(said.parent()?.with_file_name(GNU).join("lib"));
+        let (target, folder) = match said.is_dir() {
+            true => (STATIC_MUSL, Some(said)),
+            false => (STATIC_GNU, of_gnu()),
+        };
+        Toolchain {
+            target,
+            library: folder.map_or_else(String::new, |folder| library(&folder)),
+        }
+    })
+}
+
+/// Empty where there is none.
+fn library(folder: &Path) -> String {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<String> = files
+        .filter_map(|file| {
+            let name = file.file_name().into_string().ok()?;
+            let size = file.metadata().ok()?.len();
+            name.starts_with("libstd-")
+                .then(|| format!("{name} {size}"))
+        })
+        .collect();
+    files.sort();
+    files.join(" ")
 }
 
 /// The program `binary` of `package`: from the cache, else compiled.
@@ -212,7 +249,7 @@ fn key(
         .text("binary", binary)
         .text("target", target.triple)
         .text("flags", &target.flags.join(" "))
-        .text("compiler", compiler());
+        .text("library", &toolchain().library);
     for name in FILES.iter().copied().chain(folders(package)) {
         let path = ctx.source.join(name);
         hasher = hasher
@@ -231,17 +268,6 @@ fn folders(package: &str) -> Vec<&'static str> {
     let outside = OUTSIDE.iter().filter(|(outside, _)| *outside == package);
     let outside = outside.map(|(_, folder)| *folder);
     FOLDERS.into_iter().chain(outside).collect()
-}
-
-fn compiler() -> &'static str {
-    static VERSION: OnceLock<String> = OnceLock::new();
-    VERSION.get_or_init(|| {
-        let output = Command::new("rustc").arg("-vV").output();
-        output.map_or_else(
-            |_| "none".to_owned(),
-            |output| String::from_utf8_lossy(&output.stdout).into_owned(),
-        )
-    })
 }
 
 fn compile(

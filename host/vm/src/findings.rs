@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::probe::{self, Outcome};
-use crate::process::Qemu;
+use crate::process::{Identity, Qemu};
 
 /// The file's name in the cache's folder.
 const FILE: &str = "probe.json";
@@ -27,8 +27,7 @@ pub(crate) struct Findings {
 #[serde(deny_unknown_fields)]
 struct Key {
     boot: String,
-    qemu: String,
-    version: String,
+    qemu: Identity,
     kvm: Option<u64>,
     /// Which program was tried.
     program: u32,
@@ -66,8 +65,7 @@ impl Key {
         use std::os::unix::fs::MetadataExt;
         Some(Key {
             boot: std::fs::read_to_string(BOOT_ID).ok()?.trim().to_owned(),
-            qemu: qemu.program.display().to_string(),
-            version: qemu.version.clone(),
+            qemu: qemu.file.clone(),
             kvm: std::fs::metadata(KVM).ok().map(|data| data.rdev()),
             program: probe::VERSION,
         })
@@ -101,19 +99,24 @@ mod tests {
 
     use super::*;
 
-    fn qemu(version: &str) -> Qemu {
+    /// One that was installed at this time.
+    fn qemu(modified: i64) -> Qemu {
         Qemu {
             program: "qemu".into(),
-            version: version.to_owned(),
+            file: Identity {
+                path: "/usr/bin/qemu".into(),
+                bytes: 1 << 20,
+                modified: (modified, 0),
+            },
         }
     }
 
     /// Asks whether there is virtio-pmem, and says what came out and whether it was really asked.
-    fn ask(cache: Option<&Path>, version: &str, answer: bool) -> (bool, bool) {
+    fn ask(cache: Option<&Path>, modified: i64, answer: bool) -> (bool, bool) {
         let mut asked = false;
         let found = Findings::look_up::<_, Infallible>(
             cache,
-            &qemu(version),
+            &qemu(modified),
             |findings| &mut findings.virtio_pmem,
             || {
                 asked = true;
@@ -127,29 +130,29 @@ mod tests {
     fn a_question_is_asked_once_for_each_qemu() {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().join("nodeos");
-        assert_eq!(ask(Some(&cache), "7.2", true), (true, true));
-        assert_eq!(ask(Some(&cache), "7.2", false), (true, false));
-        assert_eq!(ask(Some(&cache), "9.0", false), (false, true));
+        assert_eq!(ask(Some(&cache), 72, true), (true, true));
+        assert_eq!(ask(Some(&cache), 72, false), (true, false));
+        assert_eq!(ask(Some(&cache), 90, false), (false, true));
     }
 
     #[test]
     fn answers_to_different_questions_are_kept_together() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Some(folder.path());
-        ask(cache, "7.2", true);
+        ask(cache, 72, true);
         let refused = Outcome::Refused {
             message: "no".to_owned(),
         };
         let hardware = |outcome: Outcome| {
             Findings::look_up::<_, Infallible>(
                 cache,
-                &qemu("7.2"),
+                &qemu(72),
                 |findings| &mut findings.hardware,
                 || Ok(outcome),
             )
         };
         hardware(refused.clone()).unwrap();
-        assert_eq!(ask(cache, "7.2", false), (true, false));
+        assert_eq!(ask(cache, 72, false), (true, false));
         assert_eq!(hardware(Outcome::Passed).unwrap(), refused);
     }
 
@@ -157,12 +160,12 @@ mod tests {
     fn a_broken_or_impossible_cache_only_costs_the_asking() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(FILE), "{").unwrap();
-        assert_eq!(ask(Some(folder.path()), "7.2", true), (true, true));
-        assert_eq!(ask(Some(folder.path()), "7.2", false), (true, false));
+        assert_eq!(ask(Some(folder.path()), 72, true), (true, true));
+        assert_eq!(ask(Some(folder.path()), 72, false), (true, false));
         assert_eq!(
-            ask(Some(&folder.path().join(FILE).join("below")), "7.2", false),
+            ask(Some(&folder.path().join(FILE).join("below")), 72, false),
             (false, true)
         );
-        assert_eq!(ask(None, "7.2", true), (true, true));
+        assert_eq!(ask(None, 72, true), (true, true));
     }
 }

@@ -1,7 +1,9 @@
 //! QEMU on this host: where it is, which version, what it can do.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -9,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::findings::Findings;
@@ -21,12 +24,24 @@ pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
 /// The QEMU that runs machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Qemu {
+    /// As a command line names it.
     pub program: PathBuf,
-    /// What it says of itself: `QEMU emulator version 7.2.22 (Debian ...)`.
-    pub version: String,
+    /// What tells it from another one, without running it: to load QEMU takes longer than everything else that is looked at
+    /// before a machine starts.
+    pub(crate) file: Identity,
 }
 
-/// There is no QEMU.
+/// An executable file, as it is now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Identity {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    /// Seconds and nanoseconds since 1970.
+    pub(crate) modified: (i64, i64),
+}
+
+/// There is no QEMU, or none that runs.
 #[derive(Debug, Error)]
 pub enum FindQemuError {
     #[error("{program} is not installed")]
@@ -73,30 +88,48 @@ pub fn program() -> OsString {
 }
 
 impl Qemu {
-    /// Looks for QEMU in `PATH` and asks for its version.
+    /// Looks for QEMU in `PATH`.
     ///
     /// # Errors
     /// [`FindQemuError`].
     pub fn find() -> Result<Qemu, FindQemuError> {
         let program = PathBuf::from(program());
-        let output = Command::new(&program)
-            .arg("--version")
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|source| match source.kind() {
-                io::ErrorKind::NotFound => FindQemuError::Missing {
-                    program: program.display().to_string(),
-                },
-                _ => FindQemuError::Run {
-                    program: program.clone(),
-                    source,
-                },
-            })?;
-        let text = String::from_utf8_lossy(&output.stdout);
+        let path = which::which(&program).map_err(|_| match fs::metadata(&program) {
+            Ok(_) => FindQemuError::Run {
+                program: program.clone(),
+                source: io::ErrorKind::PermissionDenied.into(),
+            },
+            Err(_) => FindQemuError::Missing {
+                program: program.display().to_string(),
+            },
+        })?;
+        let data = fs::metadata(&path).map_err(|source| FindQemuError::Run {
+            program: program.clone(),
+            source,
+        })?;
         Ok(Qemu {
-            version: text.lines().next().unwrap_or_default().to_owned(),
             program,
+            file: Identity {
+                path,
+                bytes: data.size(),
+                modified: (data.mtime(), data.mtime_nsec()),
+            },
         })
+    }
+
+    /// What it says of itself: `QEMU emulator version 7.2.22 (Debian ...)`.
+    ///
+    /// # Errors
+    /// [`FindQemuError::Run`].
+    pub fn version(&self) -> Result<String, FindQemuError> {
+        let mut ask = Command::new(&self.program);
+        let output = ask.arg("--version").stdin(Stdio::null()).output();
+        let output = output.map_err(|source| FindQemuError::Run {
+            program: self.program.clone(),
+            source,
+        })?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text.lines().next().unwrap_or_default().to_owned())
     }
 
     /// Whether it can map an image from memory. The answer is kept in the folder `cache` until the host's next boot.

@@ -9,8 +9,8 @@ use crate::checks::Check;
 
 /// All checks of this file. The accelerator's is a real one: a machine is started, once for each boot of the host.
 pub fn checks(cache: &Path) -> Vec<Check> {
-    let qemu = match Qemu::find() {
-        Ok(qemu) => qemu,
+    let (qemu, version) = match Qemu::find().and_then(|qemu| Ok((qemu.version()?, qemu))) {
+        Ok((version, qemu)) => (qemu, version),
         Err(error) => {
             let hint = error.hint().unwrap_or_default();
             let unknown = "cannot be looked for without QEMU";
@@ -22,7 +22,7 @@ pub fn checks(cache: &Path) -> Vec<Check> {
         }
     };
     vec![
-        Check::ok("QEMU", qemu.version.clone()),
+        Check::ok("QEMU", version),
         pmem(&qemu, cache),
         accelerator(&qemu, cache),
     ]
