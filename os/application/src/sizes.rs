@@ -1,11 +1,9 @@
 //! How the machine's memory is shared out.
 
-use std::num::NonZeroUsize;
-use std::thread;
-
 use nodeos_sandbox::meminfo;
 use nodeos_spec::application::ApplicationSpec;
 use nodeos_spec::application::memory::size_arguments;
+use rustix::thread::sched_getaffinity;
 
 /// Kept from the application, in bytes, of what is free when it starts: for what the kernel, PID 1 and this program come to need
 /// while it runs, so that they go on when the application has taken all of its own.
@@ -40,9 +38,10 @@ pub(crate) fn limits(meminfo: &str, threads_max: &str) -> Limits {
     }
 }
 
-/// How many there are. Without an answer, one.
+/// How many there are. Without an answer, one. `std` looks for limits of control groups, too; there are none here.
 pub(crate) fn processors() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+    let usable = sched_getaffinity(None).map(|set| set.count());
+    usize::try_from(usable.unwrap_or(1)).unwrap_or(1)
 }
 
 /// Tells Node.js how much memory there is and how many processors, where it is to be told. `iomem` is the text of
