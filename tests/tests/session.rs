@@ -195,6 +195,9 @@ fn surroundings(person: &mut Person) {
         person.run("hostname; cat /proc/self/cgroup").unwrap(),
         "nodeos\n0::/"
     );
+    let mounts = person.run("cat /proc/self/mounts").unwrap();
+    let groups = mounts.lines().find(|line| line.starts_with("cgroup2 "));
+    assert!(groups.unwrap().contains(",nsdelegate"), "{mounts}");
 }
 
 fn an_editor_and_a_pager(person: &mut Person) {

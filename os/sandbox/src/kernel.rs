@@ -9,6 +9,10 @@ use crate::mounts::{INERT, MountError, attach, bind};
 /// What of /proc changes the whole machine. Where the user id alone decides, it would be root's to write.
 const READ_ONLY_IN_PROC: [&str; 4] = ["sys", "irq", "bus", "fs"];
 
+/// That a namespace of control groups is a border (Documentation/admin-guide/cgroup-v2.rst). It belongs to the hierarchy: another
+/// mount that does not ask for it takes it away everywhere.
+const DELEGATION: &[u8] = b"nsdelegate";
+
 /// Mounts both below `root`, with the control groups at their usual place.
 pub fn views(root: &Path) -> Result<(), MountError> {
     attach("proc", "proc", &root.join("proc"), INERT, None)?;
@@ -25,6 +29,6 @@ pub fn views(root: &Path) -> Result<(), MountError> {
         "cgroup2",
         &root.join("sys/fs/cgroup"),
         read_only,
-        None,
+        Some(DELEGATION.to_vec()),
     )
 }
