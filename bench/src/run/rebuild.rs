@@ -37,7 +37,10 @@ pub(super) fn measure(servers: &Servers, times: usize) -> anyhow::Result<Vec<Reb
     let script = application.join("server.js");
     let text = fs::read_to_string(&script)?;
     // Another one each time that this runs: what has been built before is in the cache.
-    let word = scratch.path().file_name().context("/ is no scratch folder")?;
+    let word = scratch
+        .path()
+        .file_name()
+        .context("/ is no scratch folder")?;
     let word = word.to_string_lossy();
     (0..times)
         .map(|time| {
